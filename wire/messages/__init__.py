@@ -1,0 +1,1 @@
+"""Every message, one module per API; definitions only."""

@@ -1,0 +1,28 @@
+"""DeleteTopics: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import ZERO_UUID, Request, Response, Struct, at, int16, int32, string, uuid
+
+
+class DeleteTopicState(Struct):
+    name: string | None = None
+    topic_id: uuid = ZERO_UUID
+
+
+class DeleteTopicsRequest(Request, api_key=20, versions="0-6", flexible="4+"):
+    topics: list[DeleteTopicState] = at("6+", default=[])
+    topic_names: list[string] = at("0-5", default=[], ignorable=True)
+    timeout_ms: int32 = 0
+
+
+class DeletableTopicResult(Struct):
+    name: string | None = at("0+", default="", nullable="6+")
+    topic_id: uuid = at("6+", default=ZERO_UUID, ignorable=True)
+    error_code: int16 = 0
+    error_message: string | None = at("5+", default=None, ignorable=True)
+
+
+class DeleteTopicsResponse(Response, api_key=20, versions="0-6", flexible="4+"):
+    throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
+    responses: list[DeletableTopicResult] = []

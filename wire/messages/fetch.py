@@ -1,0 +1,116 @@
+"""Fetch: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import (
+    ZERO_UUID,
+    Request,
+    Response,
+    Struct,
+    at,
+    batches,
+    int8,
+    int16,
+    int32,
+    int64,
+    string,
+    uuid,
+)
+
+
+class ReplicaState(Struct):
+    replica_id: int32 = -1
+    replica_epoch: int64 = -1
+
+
+class FetchPartition(Struct):
+    partition: int32 = 0
+    current_leader_epoch: int32 = at("9+", default=-1, ignorable=True)
+    fetch_offset: int64 = 0
+    last_fetched_epoch: int32 = at("12+", default=-1)
+    log_start_offset: int64 = at("5+", default=-1, ignorable=True)
+    partition_max_bytes: int32 = 0
+    replica_directory_id: uuid = at("17+", default=ZERO_UUID, tag=0, ignorable=True)
+    high_watermark: int64 = at("18+", default=9223372036854775807, tag=1, ignorable=True)
+
+
+class FetchTopic(Struct):
+    topic: string = at("0-12", default="", ignorable=True)
+    topic_id: uuid = at("13+", default=ZERO_UUID, ignorable=True)
+    partitions: list[FetchPartition] = []
+
+
+class ForgottenTopic(Struct):
+    topic: string = at("7-12", default="", ignorable=True)
+    topic_id: uuid = at("13+", default=ZERO_UUID, ignorable=True)
+    partitions: list[int32] = []
+
+
+class FetchRequest(Request, api_key=1, versions="0-18", flexible="12+"):
+    cluster_id: string | None = at("12+", default=None, tag=0, ignorable=True)
+    replica_id: int32 = at("0-14", default=-1)
+    replica_state: ReplicaState = at("15+", default=ReplicaState(), tag=1)
+    max_wait_ms: int32 = 0
+    min_bytes: int32 = 0
+    max_bytes: int32 = at("3+", default=2147483647, ignorable=True)
+    isolation_level: int8 = at("4+", default=0, ignorable=True)
+    session_id: int32 = at("7+", default=0, ignorable=True)
+    session_epoch: int32 = at("7+", default=-1, ignorable=True)
+    topics: list[FetchTopic] = []
+    forgotten_topics_data: list[ForgottenTopic] = at("7+", default=[])
+    rack_id: string = at("11+", default="", ignorable=True)
+
+
+class EpochEndOffset(Struct):
+    epoch: int32 = -1
+    end_offset: int64 = -1
+
+
+class LeaderIdAndEpoch(Struct):
+    leader_id: int32 = -1
+    leader_epoch: int32 = -1
+
+
+class SnapshotId(Struct):
+    end_offset: int64 = -1
+    epoch: int32 = -1
+
+
+class AbortedTransaction(Struct):
+    producer_id: int64 = 0
+    first_offset: int64 = 0
+
+
+class PartitionData(Struct):
+    partition_index: int32 = 0
+    error_code: int16 = 0
+    high_watermark: int64 = 0
+    last_stable_offset: int64 = at("4+", default=-1, ignorable=True)
+    log_start_offset: int64 = at("5+", default=-1, ignorable=True)
+    diverging_epoch: EpochEndOffset = at("12+", default=EpochEndOffset(), tag=0)
+    current_leader: LeaderIdAndEpoch = at("12+", default=LeaderIdAndEpoch(), tag=1)
+    snapshot_id: SnapshotId = at("12+", default=SnapshotId(), tag=2)
+    aborted_transactions: list[AbortedTransaction] | None = at("4+", default=[], ignorable=True)
+    preferred_read_replica: int32 = at("11+", default=-1)
+    records: batches | None = None
+
+
+class FetchableTopicResponse(Struct):
+    topic: string = at("0-12", default="", ignorable=True)
+    topic_id: uuid = at("13+", default=ZERO_UUID, ignorable=True)
+    partitions: list[PartitionData] = []
+
+
+class NodeEndpoint(Struct):
+    node_id: int32 = 0
+    host: string = ""
+    port: int32 = 0
+    rack: string | None = None
+
+
+class FetchResponse(Response, api_key=1, versions="0-18", flexible="12+"):
+    throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
+    error_code: int16 = at("7+", default=0, ignorable=True)
+    session_id: int32 = at("7+", default=0)
+    responses: list[FetchableTopicResponse] = []
+    node_endpoints: list[NodeEndpoint] = at("16+", default=[], tag=0)

@@ -1,0 +1,30 @@
+"""FindCoordinator: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import Request, Response, Struct, at, int8, int16, int32, string
+
+
+class FindCoordinatorRequest(Request, api_key=10, versions="0-6", flexible="3+"):
+    key: string = at("0-3", default="")
+    key_type: int8 = at("1+", default=0)
+    coordinator_keys: list[string] = at("4+", default=[])
+
+
+class Coordinator(Struct):
+    key: string = ""
+    node_id: int32 = 0
+    host: string = ""
+    port: int32 = 0
+    error_code: int16 = 0
+    error_message: string | None = at("0+", default="", ignorable=True)
+
+
+class FindCoordinatorResponse(Response, api_key=10, versions="0-6", flexible="3+"):
+    throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
+    error_code: int16 = at("0-3", default=0)
+    error_message: string | None = at("1-3", default="", ignorable=True)
+    node_id: int32 = at("0-3", default=0)
+    host: string = at("0-3", default="")
+    port: int32 = at("0-3", default=0)
+    coordinators: list[Coordinator] = at("4+", default=[])

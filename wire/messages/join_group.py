@@ -1,0 +1,39 @@
+"""JoinGroup: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import Request, Response, Struct, at, int16, int32, string
+
+
+class JoinGroupRequestProtocol(Struct):
+    name: string = ""
+    metadata: bytes = b""
+
+
+class JoinGroupRequest(Request, api_key=11, versions="0-9", flexible="6+"):
+    group_id: string = ""
+    session_timeout_ms: int32 = 0
+    rebalance_timeout_ms: int32 = at("1+", default=-1, ignorable=True)
+    member_id: string = ""
+    group_instance_id: string | None = at("5+", default=None)
+    protocol_type: string = ""
+    protocols: list[JoinGroupRequestProtocol] = []
+    reason: string | None = at("8+", default=None, ignorable=True)
+
+
+class JoinGroupResponseMember(Struct):
+    member_id: string = ""
+    group_instance_id: string | None = at("5+", default=None, ignorable=True)
+    metadata: bytes = b""
+
+
+class JoinGroupResponse(Response, api_key=11, versions="0-9", flexible="6+"):
+    throttle_time_ms: int32 = at("2+", default=0, ignorable=True)
+    error_code: int16 = 0
+    generation_id: int32 = -1
+    protocol_type: string | None = at("7+", default=None, ignorable=True)
+    protocol_name: string | None = at("0+", default="", nullable="7+")
+    leader: string = ""
+    skip_assignment: bool = at("9+", default=False)
+    member_id: string = ""
+    members: list[JoinGroupResponseMember] = []

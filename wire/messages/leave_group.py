@@ -1,0 +1,29 @@
+"""LeaveGroup: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import Request, Response, Struct, at, int16, int32, string
+
+
+class MemberIdentity(Struct):
+    member_id: string = ""
+    group_instance_id: string | None = None
+    reason: string | None = at("5+", default=None, ignorable=True)
+
+
+class LeaveGroupRequest(Request, api_key=13, versions="0-5", flexible="4+"):
+    group_id: string = ""
+    member_id: string = at("0-2", default="")
+    members: list[MemberIdentity] = at("3+", default=[])
+
+
+class MemberResponse(Struct):
+    member_id: string = ""
+    group_instance_id: string | None = ""
+    error_code: int16 = 0
+
+
+class LeaveGroupResponse(Response, api_key=13, versions="0-5", flexible="4+"):
+    throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
+    error_code: int16 = 0
+    members: list[MemberResponse] = at("3+", default=[])

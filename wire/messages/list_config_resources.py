@@ -1,0 +1,20 @@
+"""ListConfigResources: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import Request, Response, Struct, at, int8, int16, int32, string
+
+
+class ListConfigResourcesRequest(Request, api_key=74, versions="0-1", flexible="0+"):
+    resource_types: list[int8] = at("1+", default=[])
+
+
+class ConfigResource(Struct):
+    resource_name: string = ""
+    resource_type: int8 = at("1+", default=16, ignorable=True)
+
+
+class ListConfigResourcesResponse(Response, api_key=74, versions="0-1", flexible="0+"):
+    throttle_time_ms: int32 = 0
+    error_code: int16 = 0
+    config_resources: list[ConfigResource] = []

@@ -1,0 +1,53 @@
+"""Metadata: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import ZERO_UUID, Request, Response, Struct, at, int16, int32, string, uuid
+
+
+class MetadataRequestTopic(Struct):
+    topic_id: uuid = at("10+", default=ZERO_UUID, ignorable=True)
+    name: string | None = at("0+", default="", nullable="10+")
+
+
+class MetadataRequest(Request, api_key=3, versions="0-13", flexible="9+"):
+    topics: list[MetadataRequestTopic] | None = at("0+", default=[], nullable="1+")
+    allow_auto_topic_creation: bool = at("4+", default=True)
+    include_cluster_authorized_operations: bool = at("8-10", default=False)
+    include_topic_authorized_operations: bool = at("8+", default=False)
+
+
+class MetadataResponseBroker(Struct):
+    node_id: int32 = 0
+    host: string = ""
+    port: int32 = 0
+    rack: string | None = at("1+", default=None, ignorable=True)
+
+
+class MetadataResponsePartition(Struct):
+    error_code: int16 = 0
+    partition_index: int32 = 0
+    leader_id: int32 = 0
+    leader_epoch: int32 = at("7+", default=-1, ignorable=True)
+    replica_nodes: list[int32] = []
+    isr_nodes: list[int32] = []
+    offline_replicas: list[int32] = at("5+", default=[], ignorable=True)
+
+
+class MetadataResponseTopic(Struct):
+    error_code: int16 = 0
+    name: string | None = at("0+", default="", nullable="12+")
+    topic_id: uuid = at("10+", default=ZERO_UUID, ignorable=True)
+    is_internal: bool = at("1+", default=False, ignorable=True)
+    partitions: list[MetadataResponsePartition] = []
+    topic_authorized_operations: int32 = at("8+", default=-2147483648)
+
+
+class MetadataResponse(Response, api_key=3, versions="0-13", flexible="9+"):
+    throttle_time_ms: int32 = at("3+", default=0, ignorable=True)
+    brokers: list[MetadataResponseBroker] = []
+    cluster_id: string | None = at("2+", default=None, ignorable=True)
+    controller_id: int32 = at("1+", default=-1, ignorable=True)
+    topics: list[MetadataResponseTopic] = []
+    cluster_authorized_operations: int32 = at("8-10", default=-2147483648)
+    error_code: int16 = at("13+", default=0, ignorable=True)

@@ -1,0 +1,75 @@
+"""Produce: the messages."""
+
+from __future__ import annotations
+
+from wire.schema import (
+    ZERO_UUID,
+    Request,
+    Response,
+    Struct,
+    at,
+    batches,
+    int16,
+    int32,
+    int64,
+    string,
+    uuid,
+)
+
+
+class PartitionProduceData(Struct):
+    index: int32 = 0
+    records: batches | None = None
+
+
+class TopicProduceData(Struct):
+    name: string = at("0-12", default="", ignorable=True)
+    topic_id: uuid = at("13+", default=ZERO_UUID, ignorable=True)
+    partition_data: list[PartitionProduceData] = []
+
+
+class ProduceRequest(Request, api_key=0, versions="0-13", flexible="9+"):
+    transactional_id: string | None = at("3+", default=None)
+    acks: int16 = 0
+    timeout_ms: int32 = 0
+    topic_data: list[TopicProduceData] = []
+
+
+class BatchIndexAndErrorMessage(Struct):
+    batch_index: int32 = 0
+    batch_index_error_message: string | None = None
+
+
+class LeaderIdAndEpoch(Struct):
+    leader_id: int32 = -1
+    leader_epoch: int32 = -1
+
+
+class PartitionProduceResponse(Struct):
+    index: int32 = 0
+    error_code: int16 = 0
+    base_offset: int64 = 0
+    log_append_time_ms: int64 = at("2+", default=-1, ignorable=True)
+    log_start_offset: int64 = at("5+", default=-1, ignorable=True)
+    record_errors: list[BatchIndexAndErrorMessage] = at("8+", default=[], ignorable=True)
+    error_message: string | None = at("8+", default=None, ignorable=True)
+    current_leader: LeaderIdAndEpoch = at("10+", default=LeaderIdAndEpoch(), tag=0)
+
+
+class TopicProduceResponse(Struct):
+    name: string = at("0-12", default="", ignorable=True)
+    topic_id: uuid = at("13+", default=ZERO_UUID, ignorable=True)
+    partition_responses: list[PartitionProduceResponse] = []
+
+
+class NodeEndpoint(Struct):
+    node_id: int32 = 0
+    host: string = ""
+    port: int32 = 0
+    rack: string | None = None
+
+
+class ProduceResponse(Response, api_key=0, versions="0-13", flexible="9+"):
+    responses: list[TopicProduceResponse] = []
+    throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
+    node_endpoints: list[NodeEndpoint] = at("10+", default=[], tag=0)

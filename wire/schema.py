@@ -1,0 +1,277 @@
+"""The notation in which every Kafka message is defined, once.
+
+A message is a class; a field is an annotated attribute. The annotation is the wire type, the
+value its default in every version that lacks the field::
+
+    class FindCoordinatorRequest(Request, api_key=10, versions="0-6", flexible="3+"):
+        key: string = at("0-3", default="")
+        key_type: int8 = at("1+", default=0)
+        coordinator_keys: list[string] = at("4+", default=[])
+
+``X | None`` means nullable wherever the field exists, unless ``nullable=`` narrows it. A range is
+``"3"``, ``"3-7"`` or ``"3+"``. One class is the union of a message's fields over all versions:
+readers leave absent fields at their default, writers refuse to drop a value that is neither
+default nor ``ignorable``.
+
+Nothing here is parsed before a codec asks for it: importing a definition costs its class alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, dataclass_transform
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+int8: TypeAlias = int
+int16: TypeAlias = int
+uint16: TypeAlias = int
+int32: TypeAlias = int
+uint32: TypeAlias = int
+int64: TypeAlias = int
+float64: TypeAlias = float
+string: TypeAlias = str
+uuid: TypeAlias = bytes
+"""Sixteen bytes, big-endian; see ``wire.uuids`` for the text form."""
+batches: TypeAlias = Buffer | list[Buffer]
+"""Record batches, opaque to the codec. Decoding gives one memoryview into the frame; encoding
+takes a list as well, which is handed to the transport piece by piece."""
+
+PRIMITIVES = frozenset(
+    (
+        "bool",
+        "int8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "float64",
+        "string",
+        "bytes",
+        "batches",
+        "uuid",
+    )
+)
+
+ZERO_UUID = bytes(16)
+NEWEST = 32767
+
+
+class VersionRange(NamedTuple):
+    """Inclusive on both ends; ``low > high`` is empty."""
+
+    low: int
+    high: int
+
+    def __contains__(self, version: object) -> bool:
+        return isinstance(version, int) and self.low <= version <= self.high
+
+
+NONE = VersionRange(0, -1)
+ALL = VersionRange(0, NEWEST)
+
+
+def parse_versions(text: str | None) -> VersionRange:
+    """``"3"``, ``"3-7"``, ``"3+"``; None is the empty range."""
+    if text is None:
+        return NONE
+    if text.endswith("+"):
+        return VersionRange(int(text[:-1]), NEWEST)
+    low, dash, high = text.partition("-")
+    return VersionRange(int(low), int(high if dash else low))
+
+
+class At:
+    """Where a field exists and how; made by :func:`at`."""
+
+    __slots__ = ("default", "ignorable", "never_flexible", "nullable", "tag", "tagged", "versions")
+
+    def __init__(self, versions: str, **options: Any) -> None:
+        self.versions = versions
+        self.default: Any = options["default"]
+        self.nullable: str | None = options["nullable"]
+        self.tag: int | None = options["tag"]
+        self.tagged: str | None = options["tagged"]
+        self.ignorable: bool = options["ignorable"]
+        self.never_flexible: bool = options["never_flexible"]
+
+
+def at(
+    versions: str,
+    *,
+    default: Any,
+    nullable: str | None = None,
+    tag: int | None = None,
+    tagged: str | None = None,
+    ignorable: bool = False,
+    never_flexible: bool = False,
+) -> Any:
+    """A field that is not simply in every version. ``tagged`` defaults to ``versions``."""
+    return At(
+        versions,
+        default=default,
+        nullable=nullable,
+        tag=tag,
+        tagged=tagged,
+        ignorable=ignorable,
+        never_flexible=never_flexible,
+    )
+
+
+class Field(NamedTuple):
+    """One field, resolved. ``type`` is a name of PRIMITIVES or a Struct class."""
+
+    name: str
+    type: str | type[Struct]
+    is_array: bool
+    versions: VersionRange
+    nullable: VersionRange
+    default: Any
+    tag: int | None
+    tagged: VersionRange
+    ignorable: bool
+    never_flexible: bool
+
+
+class StructMeta(type):
+    """Turns annotated defaults into slots, keeping the definitions aside for the codec."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> StructMeta:
+        if bases:
+            own = namespace.get("__annotations__", {}) if "__slots__" not in namespace else {}
+            namespace["definitions"] = {f: (kind, namespace.pop(f)) for f, kind in own.items()}
+            namespace.setdefault("__slots__", tuple(own))
+        cls = super().__new__(mcs, name, bases, namespace)
+        for option, value in options.items():
+            setattr(cls, option, value)
+        return cls
+
+    def __init__(cls, *args: Any, **_options: Any) -> None:
+        super().__init__(*args)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(at,))
+class Struct(metaclass=StructMeta):
+    """A structure of the protocol. Construct with keywords; what is left out has its default.
+
+    ``unknown_tags`` keeps tagged fields that this definition does not know, as (tag, bytes).
+    """
+
+    __slots__ = ("unknown_tags",)
+    if TYPE_CHECKING:
+        unknown_tags: list[tuple[int, bytes]] | None
+    definitions: ClassVar[dict[str, tuple[str, Any]]] = {}
+    """Field name -> (annotation, default or At), as written."""
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            cls = type(self)
+            cls.__init__ = compile_init(cls)
+            cls.__init__(self, **values)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.definitions)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.definitions)
+        return f"{type(self).__name__}({parts})"
+
+
+class Message(Struct):
+    """A structure that stands alone on the wire or on disk, with versions of its own."""
+
+    __slots__ = ()
+    api_key: ClassVar[int] = -1
+    versions: ClassVar[str] = "0"
+    flexible: ClassVar[str | None] = None
+
+
+class Request(Message):
+    __slots__ = ()
+
+
+class Response(Message):
+    __slots__ = ()
+
+
+class Record(Message):
+    """Persisted: a coordinator's key or value, a control record, a metadata record."""
+
+    __slots__ = ()
+
+
+_fields_cache: dict[type[Struct], tuple[Field, ...]] = {}
+
+
+def fields_of(cls: type[Struct]) -> tuple[Field, ...]:
+    """The fields of a structure in wire order, parsed on first use."""
+    known = _fields_cache.get(cls)
+    if known is None:
+        known = tuple(
+            _parse(cls, name, *definition) for name, definition in cls.definitions.items()
+        )
+        _fields_cache[cls] = known
+    return known
+
+
+def _parse(cls: type[Struct], name: str, annotation: str, value: Any) -> Field:
+    spec = value if isinstance(value, At) else None
+    kind = annotation.removesuffix(" | None")
+    is_array = kind.startswith("list[")
+    if is_array:
+        kind = kind[5:-1]
+    versions = parse_versions(spec.versions) if spec else ALL
+    nullable = NONE
+    if annotation.endswith(" | None"):
+        nullable = parse_versions(spec.nullable) if spec and spec.nullable else versions
+    tag = spec.tag if spec else None
+    tagged = NONE
+    if spec and tag is not None:
+        tagged = parse_versions(spec.tagged) if spec.tagged else versions
+    struct: str | type[Struct] = kind
+    if kind not in PRIMITIVES:
+        struct = vars(sys.modules[cls.__module__])[kind]
+    return Field(
+        name,
+        struct,
+        is_array,
+        versions,
+        nullable,
+        spec.default if spec else value,
+        tag,
+        tagged,
+        spec.ignorable if spec else False,
+        spec.never_flexible if spec else False,
+    )
+
+
+def compile_init(cls: type[Struct]) -> Any:
+    """A keyword-only constructor; lists and structures are made anew for each instance."""
+    scope: dict[str, Any] = {}
+    parameters, body = [], ["self.unknown_tags = None"]
+    for index, field in enumerate(fields_of(cls)):
+        name, default = field.name, field.default
+        if isinstance(default, list | Struct):
+            scope[f"make{index}"] = list if isinstance(default, list) else type(default)
+            scope["UNSET"] = _UNSET
+            parameters.append(f"{name}=UNSET")
+            body.append(f"self.{name} = make{index}() if {name} is UNSET else {name}")
+        else:
+            scope[f"default{index}"] = default
+            parameters.append(f"{name}=default{index}")
+            body.append(f"self.{name} = {name}")
+    star = ", *, " if parameters else ""
+    source = f"def __init__(self{star}{', '.join(parameters)}):\n    " + "\n    ".join(body)
+    exec(source, scope)
+    return scope["__init__"]
+
+
+_UNSET: Any = object()
