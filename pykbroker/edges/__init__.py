@@ -1,0 +1,1 @@
+"""The only sockets, files, sleeps and processes: implementations of the ports."""

@@ -1,0 +1,1 @@
+"""One thin module per API family: look up, ask the state, answer."""

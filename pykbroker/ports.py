@@ -1,0 +1,257 @@
+"""The few interfaces through which the broker reaches the world. Edges implement them.
+
+Everything that could differ between two runs comes through here: time, randomness, files, other
+processes. A simulation implements the same interfaces with a virtual clock and one seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from wire.schema import Buffer
+
+T = TypeVar("T")
+
+
+class TimerHandle(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Wall time is for timestamps that clients see; deadlines count on the monotonic clock."""
+
+    def wall_ms(self) -> int: ...
+
+    def monotonic_ms(self) -> int: ...
+
+    def call_at(self, when_ms: int, callback: Callable[[], None]) -> TimerHandle:
+        """Call once at or after ``when_ms`` on the monotonic clock, on the loop."""
+        ...
+
+    async def sleep(self, delay_ms: int) -> None: ...
+
+
+class Random(Protocol):
+    """Seeded in simulations. ``random.Random`` fits."""
+
+    def random(self) -> float: ...
+
+    def randrange(self, stop: int, /) -> int: ...
+
+    def randbytes(self, n: int, /) -> bytes: ...
+
+
+class Workers(Protocol):
+    """Where blocking work goes (fsync, cleaning, compression). Inline in simulations."""
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T: ...
+
+
+class File(Protocol):
+    """An open file. ``size`` is what has been written through this handle or was there."""
+
+    @property
+    def size(self) -> int: ...
+
+    def append(self, buffers: Sequence[Buffer]) -> None:
+        """Write all of them at the end, or raise OSError having restored the old size."""
+        ...
+
+    def pread(self, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end of the file."""
+        ...
+
+    def pwrite(self, offset: int, data: Buffer) -> None: ...
+
+    def truncate(self, size: int) -> None: ...
+
+    def sync(self) -> None:
+        """Durable when this returns. An OSError from here is final: never retry and go on."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Disk(Protocol):
+    """A file system. Paths are absolute strings; every method is synchronous."""
+
+    def open(self, path: str, *, create: bool = False) -> File: ...
+
+    def exists(self, path: str) -> bool: ...
+
+    def size(self, path: str) -> int: ...
+
+    def listdir(self, path: str) -> list[str]:
+        """Names, sorted."""
+        ...
+
+    def mkdir(self, path: str) -> None:
+        """With parents; existing is fine."""
+        ...
+
+    def rename(self, source: str, target: str) -> None: ...
+
+    def unlink(self, path: str) -> None: ...
+
+    def rmtree(self, path: str) -> None: ...
+
+    def sync_dir(self, path: str) -> None: ...
+
+    def read_bytes(self, path: str) -> bytes: ...
+
+    def write_atomic(self, path: str, data: bytes) -> None:
+        """Temporary file, fsync, rename, fsync of the directory."""
+        ...
+
+    def space(self, path: str) -> tuple[int, int]:
+        """(total, usable) bytes of the volume; (-1, -1) where that has no meaning."""
+        ...
+
+    def is_directory(self, path: str) -> bool: ...
+
+    def mtime_ms(self, path: str) -> int: ...
+
+
+class KeyValue(NamedTuple):
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+
+
+class Compare(NamedTuple):
+    """Holds when the key's mod_revision is this one; 0 means the key is absent."""
+
+    key: str
+    mod_revision: int
+
+
+class Put(NamedTuple):
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+class Delete(NamedTuple):
+    key: str
+
+
+class StoreEvent(NamedTuple):
+    """``value`` is None for a deletion."""
+
+    key: str
+    value: bytes | None
+    create_revision: int
+    mod_revision: int
+
+
+class StoreUpdate(NamedTuple):
+    """All events of one revision, in the order of their writing."""
+
+    revision: int
+    events: tuple[StoreEvent, ...]
+
+
+class StoreSnapshot(NamedTuple):
+    revision: int
+    items: tuple[KeyValue, ...]
+
+
+class Transacted(NamedTuple):
+    """``revision`` is the store's after the transaction, or as seen when it was refused."""
+
+    succeeded: bool
+    revision: int
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer. Whether a transaction took effect is unknown."""
+
+
+class WatchCompacted(Exception):
+    """The revisions asked for are gone: read everything again."""
+
+
+class Watch(Protocol):
+    """Iterates StoreUpdates in the order of revisions, none missing, none twice."""
+
+    def __aiter__(self) -> Watch: ...
+
+    async def __anext__(self) -> StoreUpdate: ...
+
+
+class MetadataStore(Protocol):
+    """Keys and values with transactions, leases and watches; etcd's model, cut to what is needed."""
+
+    async def read(self, prefix: str) -> StoreSnapshot:
+        """Linearizable."""
+        ...
+
+    async def transact(
+        self, compares: Iterable[Compare], operations: Iterable[Put | Delete]
+    ) -> Transacted:
+        """Apply all operations in one revision if every compare holds; otherwise nothing."""
+        ...
+
+    async def grant_lease(self, ttl_ms: int) -> int: ...
+
+    async def renew_lease(self, lease: int) -> bool:
+        """False when the lease is gone; its keys are then deleted or about to be."""
+        ...
+
+    async def revoke_lease(self, lease: int) -> None: ...
+
+    def watch(self, prefix: str, from_revision: int) -> AbstractAsyncContextManager[Watch]:
+        """Everything from ``from_revision`` on, that one included."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """The writing half of a client connection, as the sans-I/O connection sees it."""
+
+    def write(self, buffers: Sequence[Buffer]) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None:
+        """After what was written has left."""
+        ...
+
+    def abort(self) -> None: ...
+
+    @property
+    def unsent(self) -> int:
+        """Bytes written but not yet taken by the kernel."""
+        ...
+
+
+class ConnectionProtocol(Protocol):
+    """What the listener drives. None of these may block or raise."""
+
+    def get_buffer(self, size_hint: int) -> memoryview: ...
+
+    def buffer_updated(self, size: int) -> None: ...
+
+    def writable(self) -> None:
+        """The transport's unsent bytes fell below its low-water mark."""
+        ...
+
+    def closed(self) -> None: ...
+
+
+class Peer(NamedTuple):
+    """Where a connection came in and from whom."""
+
+    listener: str
+    security_protocol: str
+    host: str
+    port: int
+
+
+ConnectionFactory = Callable[[Transport, Peer], ConnectionProtocol]

@@ -1,0 +1,1 @@
+"""The loops that carry what state decided. They reach the world through ports only."""

@@ -1,0 +1,65 @@
+"""Answers that come later: long polls, acks=all, group joins.
+
+A Deferral is completed exactly once by whoever it was left with, or abandoned exactly once when
+its client is gone; the first of the two wins and the other does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Deferral(Generic[T]):
+    """Returned by a handler in place of its response."""
+
+    __slots__ = ("_abandoned", "_callback", "_value", "done", "on_abandon")
+
+    def __init__(self, on_abandon: Callable[[], None] | None = None) -> None:
+        self.done = False
+        self.on_abandon = on_abandon
+        self._abandoned = False
+        self._callback: Callable[[T], None] | None = None
+        self._value: T | None = None
+
+    def complete(self, value: T) -> bool:
+        """False when it was completed or abandoned before: the value goes nowhere."""
+        if self.done:
+            return False
+        self.done = True
+        self.on_abandon = None
+        if self._callback is not None:
+            self._callback(value)
+        else:
+            self._value = value
+        return True
+
+    def abandon(self) -> None:
+        """Nobody waits any more; the owner frees what it holds for it."""
+        if self.done:
+            return
+        self.done = self._abandoned = True
+        hook, self.on_abandon = self.on_abandon, None
+        if hook is not None:
+            hook()
+
+    def when_done(self, callback: Callable[[T], None]) -> None:
+        """Called once with the value, at once if it is there already; one callback only."""
+        if self.done:
+            if not self._abandoned:
+                callback(self._value)  # type: ignore[arg-type]
+            return
+        self._callback = callback
+
+    def then(self, convert: Callable[[T], U]) -> Deferral[U]:
+        """The same wait with its value converted; abandoning the result abandons this one."""
+        result: Deferral[U] = Deferral(self.abandon)
+        self.when_done(lambda value: _forward(result, convert, value))
+        return result
+
+
+def _forward(result: Deferral[U], convert: Callable[[T], U], value: T) -> None:
+    result.complete(convert(value))

@@ -1,0 +1,1 @@
+"""What the broker knows and how it changes: plain, synchronous, deterministic."""

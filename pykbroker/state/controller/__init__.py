@@ -1,0 +1,1 @@
+"""Cluster metadata: the immutable image, and the decisions that change it."""

@@ -1,0 +1,1 @@
+"""Group coordinator state: decide, then replay."""

@@ -1,0 +1,1 @@
+"""Log logic: offsets, epochs, producer state, retention and cleaning plans."""
