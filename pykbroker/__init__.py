@@ -1,1 +1,3 @@
-"""A Kafka broker in Python."""
+"""A Kafka broker in Python: the real protocol, ready in a blink."""
+
+__version__ = "0.1.0"

@@ -7,10 +7,12 @@ processes. A simulation implements the same interfaces with a virtual clock and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from wire.schema import Buffer
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from wire.schema import Buffer
 
 T = TypeVar("T")
 
@@ -183,7 +185,7 @@ class Watch(Protocol):
 
 
 class MetadataStore(Protocol):
-    """Keys and values with transactions, leases and watches; etcd's model, cut to what is needed."""
+    """Keys and values with transactions, leases and watches: etcd's model, cut to the need."""
 
     async def read(self, prefix: str) -> StoreSnapshot:
         """Linearizable."""

@@ -7,11 +7,13 @@ the ids in ``topics``; a partition's leader is -1 or one of its replicas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pykbroker.state.types import NodeId, TopicId
+from pykbroker.state.types import NO_LEADER, NodeId, TopicId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Endpoint(NamedTuple):
@@ -74,7 +76,7 @@ class QuotaEntity(NamedTuple):
 class MetadataImage:
     revision: int = 0
     cluster_id: str = ""
-    controller_id: NodeId = NodeId(-1)
+    controller_id: NodeId = NO_LEADER
     controller_epoch: int = -1
     brokers: Mapping[NodeId, BrokerImage] = field(default_factory=dict)
     topics: Mapping[str, TopicImage] = field(default_factory=dict)
