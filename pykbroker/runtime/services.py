@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
     from pykbroker.runtime.controller import ControllerClient
@@ -31,4 +33,6 @@ class Services:
     quotas: Quotas
     fetch_sessions: FetchSessionCache
     telemetry: Telemetry
+    spawn: Callable[..., None]
+    """Start a coroutine function in the broker's task group."""
     metrics: Any = None

@@ -1,0 +1,6 @@
+"""``python -m pykbroker`` is the command."""
+
+from pykbroker.cli import main
+
+if __name__ == "__main__":
+    main()

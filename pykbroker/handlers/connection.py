@@ -1,0 +1,306 @@
+"""One client connection, sans I/O: bytes in, responses out in the order of their requests.
+
+A request is handled as soon as its frame is whole. Its response may come later (a Deferral, or an
+``async def`` handler); the responses behind it wait in line. A request whose handler is a
+coroutine holds back the requests behind it as well: it may change what they are about to read.
+
+Reading stops while too much is unanswered, unsent or muted by a quota; the kernel's receive
+window then slows the client. One read is one turn, so the size of the receive buffer is also the
+byte budget of a turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from pykbroker.handlers.api import HANDLERS, Connection, Context
+from pykbroker.handlers.error_response import error_response
+from pykbroker.log import DEBUG, get_logger
+from pykbroker.runtime.waiters import Deferral
+from pykbroker.state.errors import KafkaError
+from wire.apis import API_BY_KEY, ApiKey, response_header_version
+from wire.codec import decode_request, encode_response
+from wire.errors import DecodeError, ErrorCode
+from wire.frame import FrameReader, request_header
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pykbroker.handlers.connections import Connections
+    from pykbroker.ports import Peer, TimerHandle, Transport
+    from pykbroker.runtime.services import Services
+    from wire.schema import Buffer, Request, Response
+
+logger = get_logger("pykbroker.handlers.connection")
+
+PIPELINE_LIMIT = 128
+"""Unanswered requests of one connection; Kafka's clients keep five to a hundred in flight."""
+UNSENT_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+class Slot:
+    """A place in the line of responses. ``buffers`` is None until its response is there."""
+
+    __slots__ = ("buffers", "context", "deferral", "request_bytes")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.buffers: list[Buffer] | None = None
+        self.deferral: Deferral[Any] | None = None
+        self.request_bytes = context.request_bytes
+
+
+class ClientConnection:
+    """What the listener drives; see ``ports.ConnectionProtocol``."""
+
+    def __init__(
+        self, broker: Services, table: Connections, transport: Transport, peer: Peer, number: int
+    ) -> None:
+        self.client = Connection(peer, number)
+        self.last_active_ms = broker.clock.monotonic_ms()
+        self.frame_since_ms = -1
+        """When the frame that is still incomplete was begun; -1 between frames."""
+        self._broker = broker
+        self._table = table
+        self._transport = transport
+        self._reader = FrameReader(table.max_request_bytes)
+        self._frames: deque[memoryview] = deque()
+        self._slots: deque[Slot] = deque()
+        self._out: list[Buffer] = []
+        self._in_turn = False
+        self._serial = False
+        self._paused = False
+        self._mute_timer: TimerHandle | None = None
+        self._open = True
+
+    # The listener calls these.
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        return self._reader.get_buffer(size_hint)
+
+    def buffer_updated(self, size: int) -> None:
+        self.last_active_ms = self._broker.clock.monotonic_ms()
+        try:
+            frames = self._reader.buffer_updated(size)
+        except DecodeError as error:
+            self._refuse("frame refused", error)
+            return
+        if not self._reader.pending:
+            self.frame_since_ms = -1
+        elif frames or self.frame_since_ms < 0:
+            self.frame_since_ms = self.last_active_ms
+        self._frames.extend(frames)
+        self._turn()
+
+    def writable(self) -> None:
+        self._turn()
+
+    def closed(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._table.forget(self)
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        for slot in self._slots:
+            self._table.release(slot.request_bytes)
+            if slot.deferral is not None:
+                slot.deferral.abandon()
+        self._slots.clear()
+        self._frames.clear()
+        self._broker.fetch_sessions.connection_closed(self.client.number)
+
+    # What the table of connections asks.
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._slots and not self._frames
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def wake(self) -> None:
+        """Memory for requests is free again."""
+        self._turn()
+
+    # Inside.
+
+    def _turn(self) -> None:
+        """Handle every whole frame that may be handled now, then write what became ready."""
+        if self._in_turn or not self._open:
+            return
+        self._in_turn = True
+        try:
+            while self._frames and self._open and not self._is_held():
+                self._handle(self._frames.popleft())
+        finally:
+            self._in_turn = False
+        if self._open:
+            self._flush()
+            self._adjust_reading()
+
+    def _is_held(self) -> bool:
+        return (
+            self._serial
+            or self._mute_timer is not None
+            or len(self._slots) >= PIPELINE_LIMIT
+            or self._transport.unsent > UNSENT_LIMIT_BYTES
+            or self._table.is_full(self)
+        )
+
+    def _adjust_reading(self) -> None:
+        held = bool(self._frames) or self._is_held()
+        if held and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        elif self._paused and not held:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _handle(self, frame: memoryview) -> None:
+        try:
+            header, offset = request_header(frame)
+            api = API_BY_KEY.get(header.api_key)
+            if api is None or header.api_key not in HANDLERS:
+                raise DecodeError(f"API {header.api_key} is not served")
+            known = api.min_version <= header.api_version <= api.max_version
+            if not known and header.api_key != ApiKey.API_VERSIONS:
+                raise DecodeError(f"{api.name} version {header.api_version} is not served")
+        except DecodeError as error:
+            self._refuse("request refused", error)
+            return
+        context = Context(
+            self._broker,
+            self.client,
+            header.api_key,
+            header.api_version,
+            header.client_id,
+            header.correlation_id,
+            self.last_active_ms,
+            len(frame),
+        )
+        if not known:
+            self._answer_unknown_api_versions(context)
+            return
+        try:
+            request = decode_request(api, header.api_version, frame, offset)
+        except DecodeError as error:
+            self._refuse(f"{api.name} refused", error)
+            return
+        self._dispatch(request, context)
+
+    def _dispatch(self, request: Request, context: Context) -> None:
+        slot = Slot(context)
+        try:
+            answer = HANDLERS[context.api_key](request, context)
+        except Exception as error:
+            answer = self._failure(request, context, error)
+        if answer is None:
+            self._broker.quotas.request_done(context, None)
+            return
+        if isinstance(answer, Deferral):
+            slot.deferral = answer
+        elif isawaitable(answer):
+            self._serial = True
+            self._broker.spawn(self._await, request, slot, answer)
+        else:
+            self._complete(slot, answer)
+            if not self._slots:
+                self._out.extend(slot.buffers or ())
+                return
+        self._slots.append(slot)
+        self._table.hold(slot.request_bytes)
+        if slot.deferral is not None:
+            slot.deferral.when_done(lambda response: self._deferred(slot, response))
+
+    def _deferred(self, slot: Slot, response: Response | None) -> None:
+        slot.deferral = None
+        if not self._open:
+            return
+        if response is None:
+            slot.buffers = []
+        else:
+            self._complete(slot, response)
+        if not self._in_turn:
+            self._turn()
+
+    async def _await(self, request: Request, slot: Slot, answer: Awaitable[Response]) -> None:
+        try:
+            response = await answer
+        except Exception as error:
+            response = self._failure(request, slot.context, error)
+        self._serial = False
+        self._deferred(slot, response)
+
+    def _failure(self, request: Request, context: Context, error: Exception) -> Response:
+        if isinstance(error, KafkaError):
+            return error_response(request, error.code, error.message)
+        logger.error(
+            "request failed",
+            api=API_BY_KEY[context.api_key].name,
+            version=context.api_version,
+            client_id=context.client_id,
+            error=error,
+        )
+        return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None)
+
+    def _complete(self, slot: Slot, response: Response) -> None:
+        context = slot.context
+        throttle_ms = self._broker.quotas.request_done(context, response)
+        slot.buffers = _frame(context, encode_response(response, context.api_version))
+        if throttle_ms > 0:
+            self._mute(throttle_ms)
+
+    def _mute(self, throttle_ms: int) -> None:
+        """KIP-219: the answer leaves at once, then the channel is silent for the throttle time."""
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        until = self._broker.clock.monotonic_ms() + throttle_ms
+        self._mute_timer = self._broker.clock.call_at(until, self._unmute)
+
+    def _unmute(self) -> None:
+        self._mute_timer = None
+        self._turn()
+
+    def _flush(self) -> None:
+        slots = self._slots
+        while slots and slots[0].buffers is not None:
+            slot = slots.popleft()
+            self._table.release(slot.request_bytes)
+            self._out.extend(slot.buffers or ())
+        if self._out:
+            out, self._out = self._out, []
+            self._transport.write(out)
+
+    def _answer_unknown_api_versions(self, context: Context) -> None:
+        """KIP-511: version 0, UNSUPPORTED_VERSION, and the one range the client then needs."""
+        from pykbroker.handlers.api_versions import unsupported_version_response
+
+        context.api_version = 0
+        slot = Slot(context)
+        self._complete(slot, unsupported_version_response())
+        self._slots.append(slot)
+        self._table.hold(slot.request_bytes)
+
+    def _refuse(self, event: str, error: DecodeError) -> None:
+        """The peer broke the protocol, or asked for what is not there: there is no answer."""
+        if logger.is_enabled(DEBUG):
+            peer = self.client.peer
+            logger.debug(event, reason=str(error), peer=f"{peer.host}:{peer.port}")
+        self._table.count_refused()
+        self._frames.clear()
+        self._transport.close()
+        self.closed()
+
+
+def _frame(context: Context, body: list[Buffer]) -> list[Buffer]:
+    """Size, response header, body."""
+    flexible = response_header_version(context.api_key, context.api_version) >= 1
+    size = (5 if flexible else 4) + sum(map(len, body))
+    head = size.to_bytes(4, "big") + context.correlation_id.to_bytes(4, "big", signed=True)
+    return [head + b"\x00" if flexible else head, *body]

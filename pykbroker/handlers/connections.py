@@ -1,0 +1,89 @@
+"""All client connections of a broker: their limits, the idle and the stuck ones, their end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.handlers.connection import ClientConnection
+
+if TYPE_CHECKING:
+    from pykbroker.ports import Peer, TimerHandle, Transport
+    from pykbroker.runtime.services import Services
+
+SWEEP_MS = 1_000
+FRAME_COMPLETION_MS = 30_000
+"""A frame that was begun must be whole by then; half a frame holds a buffer."""
+IN_FLIGHT_LIMIT_BYTES = 256 * 1024 * 1024
+
+
+class Connections:
+    """Makes a connection for each link, and counts what all of them hold."""
+
+    def __init__(self, broker: Services) -> None:
+        self._broker = broker
+        self._members: set[ClientConnection] = set()
+        self._number = 0
+        self._in_flight_bytes = 0
+        self._full: set[ClientConnection] = set()
+        self._sweeper: TimerHandle | None = None
+        self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def connect(self, transport: Transport, peer: Peer) -> ClientConnection:
+        self._number += 1
+        member = ClientConnection(self._broker, self, transport, peer, self._number)
+        self._members.add(member)
+        if self._sweeper is None:
+            self._arm()
+        return member
+
+    def forget(self, member: ClientConnection) -> None:
+        self._members.discard(member)
+        self._full.discard(member)
+
+    def count_refused(self) -> None:
+        self.refused += 1
+
+    def hold(self, size: int) -> None:
+        self._in_flight_bytes += size
+
+    def release(self, size: int) -> None:
+        self._in_flight_bytes -= size
+        if self._full and self._in_flight_bytes < IN_FLIGHT_LIMIT_BYTES:
+            waiting, self._full = self._full, set()
+            now = self._broker.clock.monotonic_ms()
+            for member in waiting:
+                self._broker.clock.call_at(now, member.wake)
+
+    def is_full(self, member: ClientConnection) -> bool:
+        if self._in_flight_bytes < IN_FLIGHT_LIMIT_BYTES:
+            return False
+        self._full.add(member)
+        return True
+
+    def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def _arm(self) -> None:
+        clock = self._broker.clock
+        self._sweeper = clock.call_at(clock.monotonic_ms() + SWEEP_MS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Linear in connections, once a second: a comparison each."""
+        self._sweeper = None
+        now = self._broker.clock.monotonic_ms()
+        max_idle_ms = self._broker.settings.current.int("connections.max.idle.ms")
+        for member in list(self._members):
+            quiet_ms = now - member.last_active_ms
+            begun_ms = member.frame_since_ms
+            if begun_ms >= 0 and now - begun_ms >= FRAME_COMPLETION_MS:
+                member.abort()
+            elif max_idle_ms >= 0 and member.is_idle and quiet_ms >= max_idle_ms:
+                member.close()
+        if self._members:
+            self._arm()
