@@ -22,9 +22,7 @@ Value: TypeAlias = bool | int | float | str | tuple[str, ...]
 READ_ONLY, PER_BROKER, CLUSTER_WIDE = "read-only", "per-broker", "cluster-wide"
 _MODES = {"r": READ_ONLY, "b": PER_BROKER, "c": CLUSTER_WIDE}
 _INTEGER_LIMITS = {"short": 1 << 15, "int": 1 << 31, "long": 1 << 63}
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?")
-_COMMA = re.compile(r"\s*,\s*")
+_DOUBLE = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?"
 
 
 class ConfigError(ValueError):
@@ -128,20 +126,23 @@ def _parse_type(definition: Definition, text: str) -> Value:
     kind = definition.type
     if kind in _INTEGER_LIMITS:
         limit = _INTEGER_LIMITS[kind]
-        if not _INTEGER.fullmatch(trimmed) or not -limit <= int(trimmed) < limit:
-            raise invalid(definition, text, f"Not a number of type {kind.upper()}")
-        return int(trimmed)
+        digits = trimmed[1:] if trimmed[:1] in ("+", "-") else trimmed
+        if digits.isascii() and digits.isdigit() and len(digits) < 20:
+            number = int(trimmed)
+            if -limit <= number < limit:
+                return number
+        raise invalid(definition, text, f"Not a number of type {kind.upper()}")
     if kind == "bool":
         lowered = trimmed.lower()
         if lowered not in ("true", "false"):
             raise invalid(definition, text, "Expected value to be either true or false")
         return lowered == "true"
     if kind == "double":
-        if not _DOUBLE.fullmatch(trimmed):
+        if not re.fullmatch(_DOUBLE, trimmed):
             raise invalid(definition, text, "Not a number of type DOUBLE")
         return float(trimmed.rstrip("dDfF"))
     if kind == "list":
-        return tuple(_COMMA.split(trimmed)) if trimmed else ()
+        return tuple(item.strip() for item in trimmed.split(",")) if trimmed else ()
     return trimmed
 
 

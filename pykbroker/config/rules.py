@@ -10,12 +10,11 @@ from pykbroker.config.definitions import ConfigError, invalid
 if TYPE_CHECKING:
     from pykbroker.config.definitions import Definition, Value
 
-_THROTTLED = re.compile(r"([0-9]+:[0-9]+)?(,[0-9]+:[0-9]+)*")
-_ADDRESS = re.compile(r"\[?([0-9a-zA-Z\-.:%_]*)\]?:([0-9]+)")
-_DURATION = re.compile(
-    r"[+-]?P(?=.)([+-]?[0-9]+D)?"
-    r"(T(?=.)([+-]?[0-9]+H)?([+-]?[0-9]+M)?([+-]?[0-9]+([.,][0-9]{0,9})?S)?)?",
-    re.IGNORECASE,
+_THROTTLED = r"([0-9]+:[0-9]+)?(,[0-9]+:[0-9]+)*"
+_ADDRESS = r"\[?([0-9a-zA-Z\-.:%_]*)\]?:([0-9]+)"
+_DURATION = (
+    r"(?i)[+-]?P(?=.)([+-]?[0-9]+D)?"
+    r"(T(?=.)([+-]?[0-9]+H)?([+-]?[0-9]+M)?([+-]?[0-9]+([.,][0-9]{0,9})?S)?)?"
 )
 
 
@@ -83,7 +82,7 @@ def _check_list(definition: Definition, text: str, value: tuple[str, ...]) -> No
 
 
 def _check_replicas(definition: Definition, text: str, value: tuple[str, ...]) -> None:
-    if value in ((), ("*",)) or _THROTTLED.fullmatch(",".join(value)):
+    if value in ((), ("*",)) or re.fullmatch(_THROTTLED, ",".join(value)):
         return
     raise invalid(
         definition,
@@ -97,7 +96,11 @@ def _check_reset(definition: Definition, text: str, value: str) -> None:
     strategy, colon, duration = value.partition(":")
     if strategy.lower() in ("earliest", "latest") and not colon:
         return
-    if strategy.lower() == "by_duration" and _DURATION.fullmatch(duration) and "-" not in duration:
+    if (
+        strategy.lower() == "by_duration"
+        and re.fullmatch(_DURATION, duration)
+        and "-" not in duration
+    ):
         return
     raise invalid(
         definition, text, "must be latest, earliest or by_duration:<duration in ISO 8601>"
@@ -124,7 +127,7 @@ def _no_voter(name: str, entry: str) -> NoReturn:
 
 
 def parse_address(name: str, text: str) -> tuple[str, int]:
-    match = _ADDRESS.fullmatch(text.strip())
+    match = re.fullmatch(_ADDRESS, text.strip())
     if match is None or int(match[2]) > 65535:
         raise ConfigError(f"Invalid value {text} for configuration {name}: must be host:port")
     return match[1], int(match[2])

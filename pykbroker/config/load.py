@@ -1,0 +1,178 @@
+"""Settings at start: options, KAFKA_* environment, server.properties, the local profile.
+
+The command line wins over the environment, the environment over the file, as in Kafka's own
+container. A name that nobody knows is passed over: with a warning where it was written for us
+(file, option), silently in the environment, which is full of names meant for others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pykbroker.config.broker_table import BROKER
+from pykbroker.config.checks import check_settings, check_values
+from pykbroker.config.definitions import ConfigError
+from pykbroker.config.listeners import Listeners, format_address, parse_listeners
+from pykbroker.config.settings import Settings, base_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEFAULT_DATA_DIR = "pykbroker-data"
+DEFAULT_HOST, DEFAULT_PORT = "localhost", 9092
+_EVERY_INTERFACE = ("", "*", "0.0.0.0", "::", "[::]")
+_LISTENER_NAMES = (
+    "listeners",
+    "advertised.listeners",
+    "controller.listener.names",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+)
+
+
+class Loaded(NamedTuple):
+    settings: Settings
+    listeners: Listeners
+    warnings: list[str]
+    """One line each, to be said at start."""
+    without_effect: list[str]
+    """Names that were set, that Kafka knows, and that change nothing here."""
+
+
+def local_profile(
+    explicit: Mapping[str, str], *, brokers: int = 1, node_id: int = 1
+) -> dict[str, str]:
+    """What a broker on one's own machine needs to differ from Kafka's defaults in."""
+    profile = {
+        "node.id": str(node_id),
+        "process.roles": "broker,controller",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{DEFAULT_HOST}:{DEFAULT_PORT}",
+        "log.dirs": DEFAULT_DATA_DIR,
+        "group.initial.rebalance.delay.ms": "0",
+    }
+    factor = str(min(3, brokers))
+    for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+        name = f"{topic}.replication.factor"
+        profile[name] = factor
+        chosen = explicit.get(name, factor).strip()
+        if topic != "offsets.topic" and chosen.isdecimal():
+            profile[f"{topic}.min.isr"] = str(max(1, min(2, int(chosen))))
+    return profile
+
+
+def property_name(variable: str) -> str | None:
+    """``KAFKA_LOG_RETENTION_MS`` -> ``log.retention.ms``; None for other variables."""
+    if not variable.startswith("KAFKA_"):
+        return None
+    dotted = variable[len("KAFKA_") :].lower().replace("_", ".")
+    return dotted.replace("...", "-").replace("..", "_")
+
+
+def is_known(name: str) -> bool:
+    definition = BROKER.get(base_name(name))
+    return definition is not None and not definition.dynamic_only
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for variable, value in environment.items():
+        name = property_name(variable)
+        if name is not None and is_known(name):
+            found[name] = value
+    if "node.id" in found:
+        found.pop("broker.id", None)
+    return found
+
+
+def from_options(options: Iterable[str]) -> dict[str, str]:
+    """``name=value`` each; the last one of a name counts."""
+    found = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"-o {option}: must be name=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def from_file(path: str) -> dict[str, str]:
+    import javaproperties
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(javaproperties.load(file))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a properties file: {error}") from error
+
+
+def load_settings(
+    *,
+    config_file: str | None = None,
+    options: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    data_dir: str | None = None,
+    brokers: int = 1,
+    node_id: int = 1,
+) -> Loaded:
+    """Everything resolved and checked, or ConfigError with one line that says what is wrong."""
+    warnings: list[str] = []
+    given = from_options(options)
+    file = from_file(config_file) if config_file is not None else {}
+    variables = from_environment(environment or {})
+    for place, layer in ((config_file, file), ("-o", given)):
+        for name in [name for name in layer if not is_known(name)]:
+            warnings.append(f"unknown property {name} ({place}) is ignored")
+            del layer[name]
+    if host is not None or port is not None:
+        _apply_address(host, port, given, variables, file, warnings)
+    if data_dir is not None:
+        given["log.dirs"] = data_dir
+    static = {**file, **variables, **given}
+    if "broker.id" in static:
+        static.setdefault("node.id", static["broker.id"])
+    profile = local_profile(static, brokers=brokers, node_id=node_id)
+    profile["broker.id"] = static.get("node.id", profile["node.id"])
+    check_values(static)
+    settings = Settings(static, profile)
+    check_settings(settings)
+    listeners = parse_listeners(settings)
+    return Loaded(settings, listeners, warnings, _without_effect(static))
+
+
+def _apply_address(
+    host: str | None,
+    port: int | None,
+    given: dict[str, str],
+    variables: dict[str, str],
+    file: Mapping[str, str],
+    warnings: list[str],
+) -> None:
+    """--host and --port are one PLAINTEXT listener, in place of what the environment says."""
+    if "listeners" in given or "listeners" in file:
+        raise ConfigError("--host and --port cannot be combined with a listeners property")
+    overridden = [name for name in _LISTENER_NAMES if variables.pop(name, None) is not None]
+    if overridden:
+        names = ", ".join(overridden)
+        warnings.append(f"--host and --port replace {names} of the environment")
+    wanted = DEFAULT_HOST if host is None else host
+    chosen = DEFAULT_PORT if port is None else port
+    anywhere = wanted in _EVERY_INTERFACE
+    bound = "" if wanted == "*" else wanted.strip("[]")
+    given["listeners"] = f"PLAINTEXT://{format_address(bound, chosen)}"
+    if anywhere and "advertised.listeners" not in given and "advertised.listeners" not in file:
+        given["advertised.listeners"] = f"PLAINTEXT://localhost:{chosen}"
+        warnings.append(
+            f"listening on every interface and advertising localhost:{chosen or '<port>'}; "
+            "set advertised.listeners for clients on other machines"
+        )
+
+
+def _without_effect(static: Mapping[str, str]) -> list[str]:
+    from pykbroker.config.effective import EFFECTIVE
+
+    return sorted(name for name in static if base_name(name) not in EFFECTIVE)
