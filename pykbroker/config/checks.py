@@ -23,7 +23,7 @@ def check_values(layer: Mapping[str, str]) -> None:
     for name, text in layer.items():
         definition = BROKER.get(base_name(name))
         if definition is not None:
-            parse(definition._replace(name=name), text)
+            parse(definition, text)
 
 
 def check_settings(settings: Settings) -> None:

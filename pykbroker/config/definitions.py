@@ -15,7 +15,7 @@ then ``i`` internal (never described), ``d`` known only as a dynamic setting.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 Value: TypeAlias = bool | int | float | str | tuple[str, ...]
 
@@ -29,20 +29,37 @@ class ConfigError(ValueError):
     """A setting that cannot be used. The message is one line and names setting and value."""
 
 
-class Definition(NamedTuple):
-    name: str
-    type: str
-    """bool, int, long, short, double, string, list, class or password."""
-    default: str | None
-    rule: str
-    importance: str
-    mode: str
-    internal: bool = False
-    dynamic_only: bool = False
-    required: bool = False
-    extras: tuple[str, ...] = ()
-    """Topic settings: the broker setting they fall back to. Group settings: that, then the
-    broker settings that bound them from below and above."""
+class Definition:
+    """One setting. Not changed once made."""
+
+    __slots__ = (
+        "default",
+        "dynamic_only",
+        "extras",
+        "importance",
+        "internal",
+        "mode",
+        "name",
+        "required",
+        "rule",
+        "type",
+    )
+
+    def __init__(self, line: str) -> None:
+        name, type_, default, rule, marks, *extras = line.split(" ")
+        self.name = name
+        self.type = type_
+        """bool, int, long, short, double, string, list, class or password."""
+        self.default = {"~": None, "''": "", "!": None}.get(default, default)
+        self.rule = rule
+        self.importance = marks[0]
+        self.mode = _MODES[marks[1]]
+        self.internal = "i" in marks[2:]
+        self.dynamic_only = "d" in marks[2:]
+        self.required = default == "!"
+        self.extras = tuple(extras)
+        """Topic settings: the broker setting they fall back to. Group settings: that, then the
+        broker settings that bound them from below and above."""
 
     @property
     def sensitive(self) -> bool:
@@ -51,22 +68,6 @@ class Definition(NamedTuple):
     @property
     def dynamic(self) -> bool:
         return self.mode != READ_ONLY
-
-
-def parse_line(line: str) -> Definition:
-    name, type_, default, rule, marks, *extras = line.split(" ")
-    return Definition(
-        name,
-        type_,
-        {"~": None, "''": "", "!": None}.get(default, default),
-        rule,
-        marks[0],
-        _MODES[marks[1]],
-        "i" in marks[2:],
-        "d" in marks[2:],
-        default == "!",
-        tuple(extras),
-    )
 
 
 class Table:
@@ -96,7 +97,7 @@ class Table:
         if known is None:
             line = self._index().get(name)
             if line is not None:
-                known = self._parsed[name] = parse_line(line)
+                known = self._parsed[name] = Definition(line)
         return known
 
     def __getitem__(self, name: str) -> Definition:
