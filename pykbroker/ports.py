@@ -76,6 +76,10 @@ class File(Protocol):
     def close(self) -> None: ...
 
 
+class FileLock(Protocol):
+    def release(self) -> None: ...
+
+
 class Disk(Protocol):
     """A file system. Paths are absolute strings; every method is synchronous."""
 
@@ -114,6 +118,12 @@ class Disk(Protocol):
     def is_directory(self, path: str) -> bool: ...
 
     def mtime_ms(self, path: str) -> int: ...
+
+    def set_mtime_ms(self, path: str, mtime_ms: int) -> None: ...
+
+    def lock(self, path: str) -> FileLock:
+        """Held until released or the process dies; BlockingIOError while another holds it."""
+        ...
 
 
 class KeyValue(NamedTuple):
