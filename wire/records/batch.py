@@ -8,11 +8,11 @@ leader epoch of a batch it received without touching the checksum or copying a b
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from wire.errors import EncodeError
 from wire.records.crc import crc32c
-from wire.records.errors import CorruptBatch, UnsupportedMagic
+from wire.records.errors import CorruptBatch, InvalidHeader, UnsupportedMagic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,7 @@ UINT32 = Struct(">I")
 INT64 = Struct(">q")
 _LENGTH_EPOCH_MAGIC = Struct(">iib")
 _read_header = HEADER.unpack_from
+_new = tuple.__new__  # what BatchHeader._make does, in half the time
 
 
 class BatchHeader(NamedTuple):
@@ -159,7 +160,7 @@ def read_header(buf: Buffer, pos: int = 0, *, whole: bool = True) -> BatchHeader
     without, the header alone will do (a log scanning headers).
     """
     try:
-        header = BatchHeader._make(_read_header(buf, pos))
+        header = _new(BatchHeader, _read_header(buf, pos))
     except error:
         _refuse_short(buf, pos)
     if header.magic != 2:
@@ -171,13 +172,13 @@ def read_header(buf: Buffer, pos: int = 0, *, whole: bool = True) -> BatchHeader
             f"a batch of {header.size_in_bytes} bytes is cut off after {len(buf) - pos}"
         )
     if header.record_count < 0 or header.last_offset_delta < 0:
-        raise CorruptBatch(
+        raise InvalidHeader(
             f"{header.record_count} records with a last offset delta of {header.last_offset_delta}"
         )
     return header
 
 
-def _refuse_short(buf: Buffer, pos: int) -> None:
+def _refuse_short(buf: Buffer, pos: int) -> NoReturn:
     """Name the magic first: a message of format 0 or 1 may well be shorter than 61 bytes."""
     if len(buf) - pos > MAGIC and buf[pos + MAGIC] != 2:
         raise UnsupportedMagic(f"magic {buf[pos + MAGIC]} where magic 2 was expected")

@@ -15,3 +15,7 @@ class UnsupportedMagic(CorruptBatch):
 
 class UnsupportedCodec(CorruptBatch):
     """The attributes name a compression that Kafka does not know."""
+
+
+class InvalidHeader(CorruptBatch):
+    """Counts that no batch can have, under a checksum that may well hold."""

@@ -87,19 +87,24 @@ class Record:
         )
 
 
-def read_varint(data: bytes, pos: int) -> tuple[int, int]:
-    """A zigzag varint of at most ten bytes, and the position behind it."""
+def read_uvarint(data: bytes, pos: int) -> tuple[int, int]:
+    """An unsigned varint of at most ten bytes, and the position behind it."""
     result = shift = 0
     while True:
         byte = data[pos]
         pos += 1
         result |= (byte & 0x7F) << shift
         if byte < 0x80:
-            result &= 0xFFFFFFFFFFFFFFFF
-            return (result >> 1) ^ -(result & 1), pos
+            return result & 0xFFFFFFFFFFFFFFFF, pos
         shift += 7
         if shift > 63:
             raise CorruptBatch("a varint is longer than ten bytes")
+
+
+def read_varint(data: bytes, pos: int) -> tuple[int, int]:
+    """The same in zigzag, for signed numbers."""
+    n, pos = read_uvarint(data, pos)
+    return (n >> 1) ^ -(n & 1), pos
 
 
 def decode_records(
@@ -148,62 +153,73 @@ def parse_records(
         for _ in range(count):
             n = data[pos]
             pos += 1
-            if n < 128:
-                n = (n >> 1) ^ -(n & 1)
-            else:
-                n, pos = read_varint(data, pos - 1)
-            end = pos + n
+            if n > 127:
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
+            end = pos + ((n >> 1) ^ -(n & 1))
             attributes = data[pos]
-            n = data[pos + 1]
-            pos += 2
-            if n < 128:
-                delta = (n >> 1) ^ -(n & 1)
-            else:
-                delta, pos = read_varint(data, pos - 1)
-            if fixed_timestamp is None:
-                timestamp = base_timestamp + delta
+            pos += 1
             n = data[pos]
             pos += 1
-            if n < 128:
-                delta = (n >> 1) ^ -(n & 1)
-            else:
-                delta, pos = read_varint(data, pos - 1)
+            if n > 127:
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
+            if fixed_timestamp is None:
+                timestamp = base_timestamp + ((n >> 1) ^ -(n & 1))
+            delta = data[pos]
+            pos += 1
+            if delta > 127:
+                if (more := data[pos]) < 128:
+                    delta += (more << 7) - 128
+                    pos += 1
+                else:
+                    delta, pos = read_uvarint(data, pos - 1)
             key = value = None
             n = data[pos]
             pos += 1
-            if n < 128:
-                n = (n >> 1) ^ -(n & 1)
-            else:
-                n, pos = read_varint(data, pos - 1)
-            if n >= 0:
-                key = data[pos : pos + n]
-                pos += n
+            if n > 127:
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
+            if not n & 1:  # odd is negative: null
+                key = data[pos : pos + (n >> 1)]
+                pos += n >> 1
             n = data[pos]
             pos += 1
-            if n < 128:
-                n = (n >> 1) ^ -(n & 1)
+            if n > 127:
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
+            if not n & 1:
+                value = data[pos : pos + (n >> 1)]
+                pos += n >> 1
+            headers = None
+            if data[pos]:
+                headers, pos = read_headers(data, pos, end)
             else:
-                n, pos = read_varint(data, pos - 1)
-            if n >= 0:
-                value = data[pos : pos + n]
-                pos += n
-            n = data[pos]
-            pos += 1
-            if n:
-                headers, pos = _read_headers(data, pos - 1, end)
-                record = Record(base_offset + delta, timestamp, key, value, headers, attributes)
-            else:
-                record = Record(base_offset + delta, timestamp, key, value, None, attributes)
+                pos += 1
             if pos != end or end > size:
                 raise CorruptBatch("a record is longer or shorter than its length says")
-            yield record
+            offset = base_offset + ((delta >> 1) ^ -(delta & 1))
+            yield Record(offset, timestamp, key, value, headers, attributes)
     except IndexError:
         raise CorruptBatch("a record reaches past the end of its batch") from None
     if pos != size:
         raise CorruptBatch(f"{size - pos} bytes are left behind the last record")
 
 
-def _read_headers(data: bytes, pos: int, end: int) -> tuple[Headers, int]:
+def read_headers(data: bytes, pos: int, end: int) -> tuple[Headers, int]:
+    """A record's headers, which begin at ``pos`` with their count, and the position behind."""
     count, pos = read_varint(data, pos)
     # A header is two bytes at least: a count beyond that must not reserve anything.
     if not 0 <= count <= (end - pos) // 2:
@@ -213,10 +229,8 @@ def _read_headers(data: bytes, pos: int, end: int) -> tuple[Headers, int]:
         size, pos = read_varint(data, pos)
         if size < 0:
             raise CorruptBatch("a record header has no key")
-        try:
-            key = data[pos : pos + size].decode()
-        except UnicodeDecodeError:
-            raise CorruptBatch("the key of a record header is not UTF-8") from None
+        # Kafka never checks that these are UTF-8: surrogates bring odd bytes through unchanged.
+        key = data[pos : pos + size].decode("utf-8", "surrogateescape")
         pos += size
         size, pos = read_varint(data, pos)
         value = None
@@ -266,7 +280,7 @@ def encode_record(record: Record, base_offset: int, base_timestamp: int) -> byte
 def _encode_headers(headers: Headers) -> bytes:
     parts = [varint(len(headers))]
     for name, value in headers:
-        key = name.encode()
+        key = name.encode("utf-8", "surrogateescape")
         parts += (varint(len(key)), key)
         parts += (b"\1",) if value is None else (varint(len(value)), value)
     return b"".join(parts)

@@ -1,0 +1,312 @@
+"""What a broker asks of the records that a producer sends, before it appends them.
+
+Two levels. The header of every batch is always checked, and the checksum. The records are walked
+only where something hangs on them: keys on a compacted topic, each timestamp where the past is
+limited, the contents before recompression, or where the rules ask for it. Nothing is changed
+here: offsets, leader epoch and timestamps are the caller's to set.
+
+Errors are Kafka's: CORRUPT_MESSAGE, which producers retry, while the bytes are not what was sent;
+INVALID_RECORD and others, which they do not, once the checksum holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from wire.errors import DecodeError, ErrorCode
+from wire.records.batch import (
+    ATTRIBUTES,
+    BATCH_LENGTH,
+    COMPRESSION_MASK,
+    CRC,
+    CREATE_TIME,
+    INT16,
+    INT32,
+    LOG_APPEND_TIME,
+    LOG_OVERHEAD,
+    NO_TIMESTAMP,
+    RECORDS,
+    UINT32,
+    BatchHeader,
+    magic_of,
+    read_header,
+    verify_crc,
+)
+from wire.records.compression import MAX_DECOMPRESSED_BYTES, Compression, compress
+from wire.records.crc import crc32c
+from wire.records.errors import CorruptBatch, InvalidHeader, UnsupportedMagic
+from wire.records.record import iter_records, read_body, read_headers, read_uvarint
+
+if TYPE_CHECKING:
+    from wire.schema import Buffer
+
+NO_LIMIT_MS = 0x7FFFFFFFFFFFFFFF
+
+
+class InvalidRecords(DecodeError):
+    """Produced records that are refused, with what Produce answers.
+
+    ``record_errors`` names single records by their place in the batch (KIP-467).
+    """
+
+    def __init__(
+        self,
+        error_code: ErrorCode,
+        message: str,
+        record_errors: list[tuple[int, str]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.message = message
+        self.record_errors = record_errors or []
+
+
+class Rules:
+    """A topic's settings as far as they bind its producers. Made once, not for each request."""
+
+    __slots__ = (
+        "after_max_ms",
+        "before_max_ms",
+        "compacted",
+        "compression",
+        "from_client",
+        "max_decompressed_bytes",
+        "timestamp_type",
+        "walk",
+    )
+
+    def __init__(
+        self,
+        *,
+        compacted: bool = False,
+        compression: int | None = None,
+        timestamp_type: int = CREATE_TIME,
+        before_max_ms: int = NO_LIMIT_MS,
+        after_max_ms: int = NO_LIMIT_MS,
+        walk: bool = False,
+        from_client: bool = True,
+        max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+    ) -> None:
+        """``compression`` is the topic's own, None where it keeps the producer's. With
+        ``from_client`` off, as for what coordinators write, control batches may pass, base
+        offsets are free and there may be several batches.
+        """
+        self.compacted = compacted
+        self.compression = compression
+        self.timestamp_type = timestamp_type
+        self.before_max_ms = before_max_ms
+        self.after_max_ms = after_max_ms
+        # A header knows its newest timestamp only.
+        limits_past = timestamp_type == CREATE_TIME and before_max_ms != NO_LIMIT_MS
+        self.walk = walk or compacted or limits_past
+        self.from_client = from_client
+        self.max_decompressed_bytes = max_decompressed_bytes
+
+
+class ValidBatch(NamedTuple):
+    """One batch that may be appended. What only the walk finds out is None without it."""
+
+    pos: int
+    header: BatchHeader
+    max_timestamp: int
+    """Of the records where they were walked. Where the header says otherwise, the header is to be
+    set right, as Kafka does."""
+    offset_delta_of_max: int | None
+    """Of the first record with that timestamp."""
+    body: bytes | None
+    """The records, decompressed."""
+
+
+def validate(buf: Buffer, rules: Rules, now_ms: int) -> list[ValidBatch]:
+    """Every batch of one partition's produced records, or InvalidRecords for all of them."""
+    found: list[ValidBatch] = []
+    pos, end = 0, len(buf)
+    while pos < end:
+        header = _checked_header(buf, pos, rules)
+        compression = rules.compression
+        if rules.walk or (compression is not None and compression != header.compression):
+            found.append(_walked(buf, pos, header, rules, now_ms))
+        else:
+            if rules.timestamp_type == CREATE_TIME:
+                _check_newest_timestamp(header, rules, now_ms)
+            found.append(ValidBatch(pos, header, header.max_timestamp, None, None))
+        pos += LOG_OVERHEAD + header.batch_length
+    if not found:
+        raise _invalid("no record batch at all")
+    if len(found) > 1 and rules.from_client:
+        raise _invalid(f"{len(found)} record batches where one is allowed")
+    return found
+
+
+def _invalid(message: str) -> InvalidRecords:
+    return InvalidRecords(ErrorCode.INVALID_RECORD, message)
+
+
+def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
+    try:
+        header = read_header(buf, pos)
+        if header.base_offset and rules.from_client:
+            raise _invalid(f"base offset {header.base_offset} where producers must send 0")
+        verify_crc(buf, pos)
+    except CorruptBatch as problem:
+        _refuse_unreadable(buf, pos, problem)
+    count = header.record_count
+    if count <= 0 or header.last_offset_delta + 1 != count:
+        raise _invalid(f"{count} records with a last offset delta of {header.last_offset_delta}")
+    if header.attributes & COMPRESSION_MASK > Compression.ZSTD:
+        raise InvalidRecords(
+            ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"{header.compression} is no compression"
+        )
+    if header.timestamp_type == LOG_APPEND_TIME:
+        message = "producers must not set the timestamp type LogAppendTime"
+        raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
+    if header.is_control and rules.from_client:
+        raise _invalid("clients must not write control records")
+    if header.producer_id != -1:
+        if not header.is_control and header.base_sequence < 0:
+            raise _invalid(f"sequence {header.base_sequence} of producer {header.producer_id}")
+        if header.producer_id < 0 or header.producer_epoch < 0:
+            raise _invalid(f"epoch {header.producer_epoch} of producer {header.producer_id}")
+    elif header.is_transactional:
+        raise _invalid("a transactional batch has no producer id")
+    return header
+
+
+def _refuse_unreadable(buf: Buffer, pos: int, problem: CorruptBatch) -> NoReturn:
+    code = ErrorCode.CORRUPT_MESSAGE
+    if isinstance(problem, InvalidHeader):
+        code = ErrorCode.INVALID_RECORD
+    elif isinstance(problem, UnsupportedMagic):
+        try:
+            magic_of(buf, pos)
+        except UnsupportedMagic:
+            pass
+        else:  # A format that exists, in a request that may not hold it.
+            code = ErrorCode.INVALID_RECORD
+    raise InvalidRecords(code, str(problem)) from None
+
+
+def _check_newest_timestamp(header: BatchHeader, rules: Rules, now_ms: int) -> None:
+    newest = header.max_timestamp
+    if newest != NO_TIMESTAMP and (newest < 0 or newest - now_ms > rules.after_max_ms):
+        message = _out_of_range(newest, rules, now_ms)
+        raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
+
+
+def _out_of_range(timestamp: int, rules: Rules, now_ms: int) -> str:
+    earliest = max(0, now_ms - rules.before_max_ms)
+    return f"timestamp {timestamp} is not within [{earliest}, {now_ms + rules.after_max_ms}]"
+
+
+def _walked(buf: Buffer, pos: int, header: BatchHeader, rules: Rules, now_ms: int) -> ValidBatch:
+    try:
+        body = read_body(buf, pos, header, rules.max_decompressed_bytes)
+        deltas, keyless = walk_records(body, header.record_count)
+    except CorruptBatch as problem:
+        raise _invalid(str(problem)) from None
+    if rules.compacted and keyless:
+        message = "a compacted topic takes no record without a key"
+        raise InvalidRecords(ErrorCode.INVALID_RECORD, message, [(i, message) for i in keyless])
+    largest = max(deltas)
+    newest = header.base_timestamp + largest
+    if rules.timestamp_type == CREATE_TIME:
+        oldest = header.base_timestamp + min(deltas)
+        if newest - now_ms > rules.after_max_ms or now_ms - oldest > rules.before_max_ms:
+            _refuse_timestamps(header.base_timestamp, deltas, rules, now_ms)
+    return ValidBatch(pos, header, newest, deltas.index(largest), body)
+
+
+def _refuse_timestamps(base: int, deltas: list[int], rules: Rules, now_ms: int) -> None:
+    earliest, latest = now_ms - rules.before_max_ms, now_ms + rules.after_max_ms
+    errors = [
+        (index, _out_of_range(timestamp, rules, now_ms))
+        for index, delta in enumerate(deltas)
+        if (timestamp := base + delta) != NO_TIMESTAMP and not earliest <= timestamp <= latest
+    ]
+    if errors:  # A record may have no timestamp, and that is never out of range.
+        message = f"{len(errors)} records have a timestamp out of range"
+        raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, errors)
+
+
+def walk_records(data: bytes, count: int) -> tuple[list[int], list[int]]:
+    """The timestamp deltas of ``count`` records, and which of them have no key.
+
+    Every length is checked, and that offset deltas count from 0; keys and values are not copied.
+    """
+    deltas: list[int] = []
+    keyless: list[int] = []
+    pos, size = 0, len(data)
+    try:
+        for index in range(count):
+            n = data[pos]
+            pos += 1
+            if n > 127:
+                n, pos = read_uvarint(data, pos - 1)
+            end = pos + ((n >> 1) ^ -(n & 1))
+            n = data[pos + 1]
+            pos += 2
+            if n > 127:
+                n, pos = read_uvarint(data, pos - 1)
+            deltas.append((n >> 1) ^ -(n & 1))
+            n = data[pos]
+            pos += 1
+            if n > 127:
+                n, pos = read_uvarint(data, pos - 1)
+            if n != index << 1:
+                raise CorruptBatch(f"offset delta {(n >> 1) ^ -(n & 1)} in place {index}")
+            n = data[pos]
+            pos += 1
+            if n > 127:
+                n, pos = read_uvarint(data, pos - 1)
+            if n & 1:
+                keyless.append(index)
+            else:
+                pos += n >> 1
+            n = data[pos]
+            pos += 1
+            if n > 127:
+                n, pos = read_uvarint(data, pos - 1)
+            if not n & 1:
+                pos += n >> 1
+            pos = read_headers(data, pos, end)[1] if data[pos] else pos + 1
+            if pos != end:
+                raise CorruptBatch(f"record {index} is longer or shorter than its length says")
+    except IndexError:
+        raise CorruptBatch("a record reaches past the end of its batch") from None
+    if pos != size:
+        raise CorruptBatch(f"the last record ends at {pos}, the batch at {size}")
+    return deltas, keyless
+
+
+def timestamp_of_max(
+    buf: Buffer, pos: int = 0, *, max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES
+) -> tuple[int, int]:
+    """The newest timestamp of the batch at ``pos``, and the offset of the first record with it."""
+    newest, offset = NO_TIMESTAMP, -1
+    for record in iter_records(buf, pos, max_decompressed_bytes=max_decompressed_bytes):
+        if offset < 0 or record.timestamp > newest:
+            newest, offset = record.timestamp, record.offset
+    return newest, offset
+
+
+def recompress(
+    buf: Buffer,
+    pos: int,
+    codec: int,
+    level: int | None = None,
+    *,
+    body: bytes | None = None,
+    max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+) -> bytearray:
+    """The batch at ``pos`` under another codec, all else as it was. ``body`` spares
+    decompressing again what validation has just read.
+    """
+    header = read_header(buf, pos)
+    if body is None:
+        body = read_body(buf, pos, header, max_decompressed_bytes)
+    batch = bytearray(memoryview(buf)[pos : pos + RECORDS])
+    batch += compress(codec, body, level) if header.record_count else b""
+    INT32.pack_into(batch, BATCH_LENGTH, len(batch) - LOG_OVERHEAD)
+    INT16.pack_into(batch, ATTRIBUTES, header.attributes & ~COMPRESSION_MASK | codec)
+    UINT32.pack_into(batch, CRC, crc32c(memoryview(batch)[ATTRIBUTES:]))
+    return batch
