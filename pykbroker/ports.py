@@ -195,16 +195,26 @@ class Watch(Protocol):
 
 
 class MetadataStore(Protocol):
-    """Keys and values with transactions, leases and watches: etcd's model, cut to the need."""
+    """Keys and values with transactions, leases and watches: etcd's model, cut to the need.
+
+    The first revision is 1; every transaction that changes something makes the next one.
+    """
+
+    @property
+    def max_operations(self) -> int:
+        """How many operations, and how many compares, one transaction may have."""
+        ...
 
     async def read(self, prefix: str) -> StoreSnapshot:
-        """Linearizable."""
+        """Linearizable; sorted by key."""
         ...
 
     async def transact(
         self, compares: Iterable[Compare], operations: Iterable[Put | Delete]
     ) -> Transacted:
-        """Apply all operations in one revision if every compare holds; otherwise nothing."""
+        """Apply all operations in one revision if every compare holds and every lease that is
+        put under lives; otherwise nothing. A key may stand in one operation only (ValueError).
+        Deleting what is absent is no change."""
         ...
 
     async def grant_lease(self, ttl_ms: int) -> int: ...

@@ -1,0 +1,1 @@
+"""The metadata store's backends: one interface (``ports.MetadataStore``), one test suite."""
