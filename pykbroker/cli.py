@@ -1,0 +1,131 @@
+"""The command ``pykbroker``: options, signals, exit codes, process-wide settings.
+
+Only here is anything done that belongs to the whole process: signal handlers, the event loop's
+policy, resource limits, the allocator. Exit codes: 0 stopped as asked, 1 could not serve, 2 the
+command line or a property is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from pykbroker import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_PORT = 9092
+DEFAULT_DATA_DIR = "pykbroker-data"
+LOG_LEVELS = ("debug", "info", "warn", "error", "off")
+
+GREETING = """\
+pykbroker {version}: a Kafka broker.
+
+  pykbroker serve              a broker on localhost:9092, data in ./pykbroker-data
+  pykbroker serve --memory     the same, nothing on disk
+  pykbroker import DIR         take over the data of an Apache Kafka broker
+  pykbroker --help             everything else
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pykbroker", description="A Kafka broker: the real protocol, ready in a blink."
+    )
+    parser.add_argument("--version", action="version", version=f"pykbroker {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run a broker in the foreground"))
+    take = commands.add_parser("import", help="take over an Apache Kafka data directory")
+    take.add_argument("directory", metavar="DIR", help="a log directory of Apache Kafka; not changed")
+    take.add_argument(
+        "--data-dir", metavar="DIR", default=DEFAULT_DATA_DIR, help="the new copy (default: %(default)s)"
+    )
+    return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", metavar="H", help="address to listen on (default: localhost)")
+    serve.add_argument(
+        "--port", metavar="P", type=_port, help=f"0 picks a free one (default: {DEFAULT_PORT})"
+    )
+    where = serve.add_mutually_exclusive_group()
+    where.add_argument(
+        "--data-dir", metavar="DIR", help=f"where data is kept (default: ./{DEFAULT_DATA_DIR})"
+    )
+    where.add_argument("--memory", action="store_true", help="keep everything in memory")
+    serve.add_argument("--config", metavar="FILE", help="a server.properties file")
+    serve.add_argument(
+        "-o",
+        dest="options",
+        metavar="name=value",
+        action="append",
+        default=[],
+        help="set one property; may be given often, and wins over the file",
+    )
+    serve.add_argument(
+        "--http-port", metavar="P", type=_port, help="serve /metrics and /health here; 0 picks one"
+    )
+    serve.add_argument(
+        "--log-level", choices=LOG_LEVELS, default="info", help="(default: %(default)s)"
+    )
+    serve.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="(default: %(default)s)"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    options = build_parser().parse_args(arguments)
+    if options.command is None:
+        print(GREETING.format(version=__version__), end="")
+        sys.exit(2)
+    if options.command == "import":
+        from pykbroker.importing import import_directory
+
+        sys.exit(import_directory(options.directory, options.data_dir))
+    sys.exit(serve(options))
+
+
+def fail(message: str, code: int = 1) -> int:
+    print(f"pykbroker: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run one broker until it is told to stop; the exit code."""
+    from pykbroker.config.load import load_settings
+    from pykbroker.config.settings import ConfigError
+
+    try:
+        loaded = load_settings(
+            config_file=options.config,
+            options=options.options,
+            environment=os.environ,
+            host=options.host,
+            port=options.port,
+        )
+    except ConfigError as error:
+        return fail(str(error), 2)
+    raise_descriptor_limit()
+    return 0
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as the hard limit allows; connections and segments need them."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            # Some systems cap it below what they call the hard limit; the soft one stands.
+            return

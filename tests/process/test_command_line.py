@@ -1,0 +1,176 @@
+"""The command as a person or a container meets it: lines, exit codes, signals."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pykbroker import __version__
+from tests.support.process import BrokerProcess, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Start = "Callable[..., BrokerProcess]"
+
+KAFKA_LAYOUT = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] INFO \[.+\] .+ \(kafka\..+\)$")
+
+
+def one_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_version_is_printed(tmp_path: Path) -> None:
+    assert run_command("--version", cwd=tmp_path) == (0, f"pykbroker {__version__}\n", "")
+
+
+def test_without_arguments_it_says_what_to_do(tmp_path: Path) -> None:
+    code, out, _ = run_command(cwd=tmp_path)
+    assert code == 2
+    assert "pykbroker serve" in out
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_ready_lines_are_on_standard_output_and_logs_are_not(
+    start_broker: Callable[..., BrokerProcess], log_format: str
+) -> None:
+    broker = start_broker("--memory", "--log-format", log_format)
+    lines = broker.lines
+    assert sum(line.startswith("pykbroker ready") for line in lines) == 1
+    for wanted in ("Transitioning from RECOVERY to RUNNING", "Kafka Server started"):
+        (line,) = [line for line in lines if wanted in line]
+        assert KAFKA_LAYOUT.match(line), line
+    assert len(lines) == 3
+    assert __version__ in broker.stderr
+    assert broker.terminate() == 0
+
+
+def test_http_is_off_unless_asked_for(start_broker: Callable[..., BrokerProcess]) -> None:
+    assert start_broker("--memory").http is None
+    assert start_broker("--memory", "--http-port", "0").http is not None
+
+
+def test_http_serves_health_and_version(start_broker: Callable[..., BrokerProcess]) -> None:
+    from urllib.request import urlopen
+
+    broker = start_broker("--memory", "--http-port", "0")
+    with urlopen(f"http://{broker.http}/health/live", timeout=60) as answer:
+        assert answer.status == 200
+    with urlopen(f"http://{broker.http}/health/ready", timeout=60) as answer:
+        assert answer.status == 200
+    with urlopen(f"http://{broker.http}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    assert f'pykbroker_build_info{{version="{__version__}"}} 1.0' in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_with_clients_connected(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path, number: int
+) -> None:
+    broker = start_broker("--data-dir", str(tmp_path / "data"))
+    with socket.create_connection(("127.0.0.1", broker.port)):
+        broker.process.send_signal(number)
+        assert broker.process.wait(60) == 0
+    assert list((tmp_path / "data").rglob(".kafka_cleanshutdown"))
+    assert "stopped" in broker.stderr.splitlines()[-1]
+
+
+def test_localhost_is_reached_over_ipv4_and_ipv6(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--memory")
+    socket.create_connection(("127.0.0.1", broker.port)).close()
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    socket.create_connection(("::1", broker.port)).close()
+
+
+def test_a_port_in_use_is_one_clear_line(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    broker = start_broker("--memory")
+    code, _, err = run_command("serve", "--memory", "--port", str(broker.port), cwd=tmp_path)
+    assert code == 1
+    assert "in use" in one_line(err)
+
+
+def test_a_data_directory_in_use_is_refused(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    data = str(tmp_path / "data")
+    broker = start_broker("--data-dir", data)
+    code, _, err = run_command("serve", "--port", "0", "--data-dir", data, cwd=tmp_path)
+    assert code == 1
+    assert data in one_line(err)
+    assert broker.terminate() == 0
+
+
+def test_a_foreign_directory_is_refused_untouched(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "precious.txt").write_text("mine")
+    code, _, err = run_command("serve", "--port", "0", "--data-dir", str(foreign), cwd=tmp_path)
+    assert code == 1
+    assert str(foreign) in one_line(err)
+    assert [p.name for p in foreign.iterdir()] == ["precious.txt"]
+
+
+def test_a_directory_of_apache_kafka_is_refused_untouched(tmp_path: Path) -> None:
+    kafka = tmp_path / "kafka"
+    kafka.mkdir()
+    properties = "version=1\ncluster.id=4L6g3nShT-eMCtK--X86sw\nnode.id=1\n"
+    (kafka / "meta.properties").write_text(properties)
+    code, _, err = run_command("serve", "--port", "0", "--data-dir", str(kafka), cwd=tmp_path)
+    assert code == 1
+    assert "pykbroker import" in one_line(err)
+    assert (kafka / "meta.properties").read_text() == properties
+
+
+@pytest.mark.parametrize(
+    ("option", "mentions"),
+    [
+        ("num.partitions=0", "num.partitions"),
+        ("log.retention.ms=soon", "log.retention.ms"),
+        ("listeners=PLAINTEXT://:9092,PLAINTEXT://:9093", "listeners"),
+        ("no-equals-sign", "no-equals-sign"),
+    ],
+)
+def test_a_bad_property_is_one_clear_line(tmp_path: Path, option: str, mentions: str) -> None:
+    code, _, err = run_command("serve", "--memory", "--port", "0", "-o", option, cwd=tmp_path)
+    assert code == 2
+    assert mentions in one_line(err)
+
+
+def test_an_unknown_property_is_a_warning(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--memory", "-o", "no.such.property=1")
+    assert "no.such.property" in broker.stderr
+
+
+def test_a_properties_file_is_read_and_options_win(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+    config = tmp_path / "server.properties"
+    config.write_text("num.partitions=3\nlog.retention.hours=5\n")
+    broker = start_broker("--memory", "--config", str(config), "-o", "num.partitions=4")
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    resource = ConfigResource(ResourceType.BROKER, "1")
+    values = admin.describe_configs([resource])[resource].result(60)
+    assert values["num.partitions"].value == "4"
+    assert values["log.retention.hours"].value == "5"
+
+
+def test_data_goes_to_the_current_directory_and_that_is_said(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    broker = start_broker()
+    assert (tmp_path / "pykbroker-data").is_dir()
+    assert "pykbroker-data" in broker.stderr
