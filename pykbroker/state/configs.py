@@ -170,6 +170,9 @@ def check_request(resource: legacy.AlterConfigsResource | incremental.AlterConfi
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"Null value not supported for : {', '.join(absent)}"
         )
+    is_logger = resource.resource_type == LOGGER_TYPE
+    if is_logger and isinstance(resource, incremental.AlterConfigsResource):
+        return
     if resource.resource_type not in STORED_TYPES:
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}"
@@ -266,6 +269,8 @@ def _check_resource(
         validate_group_configs(configs, settings)
     elif key.type == CLIENT_METRICS_TYPE:
         validate_client_metrics_configs(key.name, configs)
+    elif key.type != BROKER_TYPE:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {key.type}")
     elif key.name:
         _check_broker_name(image, key.name)
 
@@ -291,8 +296,8 @@ def preprocess(
 ) -> dict[int, Outcome]:
     """What this broker refuses before the controller is asked, by position in the request.
 
-    BROKER_LOGGER resources are the caller's: they must not be among ``resources`` here, unless
-    their type is to be refused.
+    Loggers are no settings: the caller looks after BROKER_LOGGER resources, which only
+    IncrementalAlterConfigs may name.
     """
     outcomes: dict[int, Outcome] = {}
     repeated = repeated_resources(resources)
