@@ -1,0 +1,1 @@
+"""Logs on disk: segments, recovery, checkpoints, retention, cleaning, flushing."""

@@ -1,0 +1,362 @@
+"""Reading a log from its files: after a clean stop believing them, after any other judging them.
+
+After an unclean stop every batch from the recovery point's segment on is checked: structure,
+CRC-32C, rising offsets. The log ends before the first that fails; what is behind it goes, and the
+indexes are made anew. Two fields lie outside the checksum and are plausible at any value not
+below their neighbours': a flip that raises a batch's base offset or leader epoch cannot be seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pykbroker.log import get_logger
+from pykbroker.runtime.storage.append import note_producer
+from pykbroker.runtime.storage.results import Checkpoint, Recovery
+from pykbroker.runtime.storage.scan import scan
+from pykbroker.state.log.checkpoints import CorruptCheckpoint, decode_epochs
+from pykbroker.state.log.epochs import LeaderEpochCache
+from pykbroker.state.log.names import (
+    CLEANED,
+    DELETED,
+    INDEX,
+    LEADER_EPOCH_CHECKPOINT,
+    LOG,
+    SNAPSHOT,
+    SWAP,
+    TIME_INDEX,
+    TXN_INDEX,
+    parse_segment_file,
+    segment_file,
+)
+from pykbroker.state.log.producer_snapshot import CorruptSnapshot, decode_snapshot
+from pykbroker.state.log.producers import AbortedTxn, ProducerState
+from wire.records.batch import verify_crc
+from wire.records.errors import CorruptBatch
+
+if TYPE_CHECKING:
+    from pykbroker.ports import Disk
+    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.segment import Segment
+
+logger = get_logger("pykbroker.storage.loader")
+
+
+class Loaded(NamedTuple):
+    has_files: bool
+    segments: list[Segment]
+    log_start_offset: int
+    log_end_offset: int
+    recovery_point: int
+    leader_epochs: LeaderEpochCache
+    producers: ProducerState
+    snapshots: list[int]
+    recovery: Recovery | None
+
+
+def load(log: PartitionLog, checkpoint: Checkpoint, *, recover: bool) -> Loaded:
+    disk = log.context.disk
+    if not disk.is_directory(log.directory):
+        start = checkpoint.log_start_offset
+        producers = ProducerState()
+        producers.clear(start)
+        return Loaded(False, [], start, start, start, LeaderEpochCache(), producers, [], None)
+    names = finish_interrupted(disk, log.directory)
+    segments, snapshots = _find(log, names)
+    epochs = _read_epochs(log)
+    first_judged: int | None = None
+    recovery = None
+    if recover and segments:
+        first_judged = _segment_of(segments, checkpoint.recovery_point)
+        recovery = _judge(log, segments, first_judged, epochs)
+    elif segments:
+        first_judged, recovery = _adopt(log, segments, epochs)
+    end = segments[-1].next_offset() if segments else checkpoint.log_start_offset
+    start = _log_start(log, segments, checkpoint, end)
+    if not segments:
+        segments.append(log.new_segment(end))
+        segments[0].create()
+        segments[0].is_active = True
+    _settle_epochs(log, segments, epochs, start, end)
+    while snapshots and snapshots[-1] > end:
+        disk.unlink(f"{log.directory}/{segment_file(snapshots.pop(), SNAPSHOT)}")
+    point = end if first_judged is None else min(checkpoint.recovery_point, end)
+    producers = _load_producers(log, segments, snapshots, start, end, first_judged)
+    return Loaded(True, segments, start, end, point, epochs, producers, snapshots, recovery)
+
+
+def finish_interrupted(disk: Disk, directory: str) -> list[str]:
+    """Undo or complete what a crash broke off in a cleaning or a deletion; the names that remain.
+
+    ``.swap`` files are complete and take the place of what they replace, unless ``.cleaned`` ones
+    below them show that their making was not finished.
+    """
+    names = disk.listdir(directory)
+    parsed = {name: found for name in names if (found := parse_segment_file(name))}
+    cleaned = [p.base_offset for p in parsed.values() if p.suffix == CLEANED]
+    lowest_cleaned = min(cleaned, default=None)
+    swaps: dict[int, list[str]] = {}
+    for name, found in parsed.items():
+        path = f"{directory}/{name}"
+        if found.suffix in (DELETED, CLEANED):
+            disk.unlink(path)
+        elif found.suffix == SWAP:
+            if lowest_cleaned is not None and found.base_offset >= lowest_cleaned:
+                disk.unlink(path)
+            else:
+                swaps.setdefault(found.base_offset, []).append(name)
+    for base_offset, files in sorted(swaps.items()):
+        _swap_in(disk, directory, base_offset, files)
+    if any(found.suffix for found in parsed.values()):
+        names = disk.listdir(directory)
+    return names
+
+
+def _swap_in(disk: Disk, directory: str, base_offset: int, files: list[str]) -> None:
+    """Segments between the swapped one's first and last offset are what it replaces."""
+    log_name = segment_file(base_offset, LOG, SWAP)
+    if log_name in files:
+        file = disk.open(f"{directory}/{log_name}")
+        end = base_offset
+        for stored in scan(file, 0, file.size):
+            end = stored.header.next_offset
+        file.close()
+        for name in disk.listdir(directory):
+            found = parse_segment_file(name)
+            if (
+                found
+                and not found.suffix
+                and base_offset <= found.base_offset < end
+                and (found.kind != SNAPSHOT or found.base_offset > base_offset)
+            ):
+                disk.unlink(f"{directory}/{name}")
+    for name in files:
+        disk.rename(f"{directory}/{name}", f"{directory}/{name.removesuffix(SWAP)}")
+    disk.sync_dir(directory)
+
+
+def _find(log: PartitionLog, names: list[str]) -> tuple[list[Segment], list[int]]:
+    disk, directory = log.context.disk, log.directory
+    bases, snapshots, indexes = [], [], []
+    for name in names:
+        found = parse_segment_file(name)
+        if found is None or found.suffix:
+            continue
+        if found.kind == LOG:
+            bases.append(found.base_offset)
+        elif found.kind == SNAPSHOT:
+            snapshots.append(found.base_offset)
+        elif found.kind in (INDEX, TIME_INDEX, TXN_INDEX):
+            indexes.append((found.base_offset, name))
+    for base, name in indexes:
+        if base not in bases:
+            disk.unlink(f"{directory}/{name}")
+    segments = [
+        log.new_segment(base, size=disk.size(f"{directory}/{segment_file(base, LOG)}"))
+        for base in sorted(bases)
+    ]
+    return segments, sorted(snapshots)
+
+
+def _segment_of(segments: list[Segment], offset: int) -> int:
+    index = len(segments) - 1
+    while index > 0 and segments[index].base_offset > offset:
+        index -= 1
+    return index
+
+
+def _adopt(
+    log: PartitionLog, segments: list[Segment], epochs: LeaderEpochCache
+) -> tuple[int | None, Recovery | None]:
+    """A clean stop: only the end of the last segment is looked at. If even that is not as a clean
+    stop leaves it, somebody else has been here, and that segment is judged."""
+    try:
+        segments[-1].adopt_tail()
+    except CorruptBatch as problem:
+        logger.warning(
+            "log damaged after a clean stop",
+            partition=str(log.topic_partition),
+            reason=str(problem),
+        )
+        last = len(segments) - 1
+        return last, _judge(log, segments, last, epochs)
+    return None, None
+
+
+def _judge(
+    log: PartitionLog, segments: list[Segment], first: int, epochs: LeaderEpochCache
+) -> Recovery:
+    """Check every batch from segment ``first`` on; end the log before the first bad one."""
+    scanned = cut = 0
+    reason = ""
+    index = first
+    while index < len(segments):
+        segment = segments[index]
+        expected = segment.base_offset
+        valid, reason = _valid_bytes(segment, expected, epochs)
+        scanned += segment.size
+        if reason:
+            cut = segment.size - valid + sum(later.size for later in segments[index + 1 :])
+            segment.cut(valid)
+            gone = segments[index + 1 :]
+            del segments[index + 1 :]
+            _remove(log, gone)
+        segment.rebuild_indexes()
+        index += 1
+    segments[-1].adopt_tail()
+    end = segments[-1].next_offset()
+    if cut or reason:
+        logger.warning(
+            "cut damaged end of log",
+            partition=str(log.topic_partition),
+            cut_bytes=cut,
+            end_offset=end,
+            reason=reason,
+        )
+    return Recovery(scanned, cut, end, reason)
+
+
+def _valid_bytes(segment: Segment, expected: int, epochs: LeaderEpochCache) -> tuple[int, str]:
+    """(bytes of the valid prefix, what is wrong behind it)."""
+    position = 0
+    try:
+        for stored in scan(segment.file(), 0, segment.size):
+            header = stored.header
+            verify_crc(stored.data)
+            if header.base_offset < expected:
+                raise CorruptBatch(f"offset {header.base_offset} where {expected} was expected")
+            if segment.would_overflow(header.last_offset):
+                raise CorruptBatch(f"offset {header.last_offset} is too far for its segment")
+            epoch = header.partition_leader_epoch
+            if epoch > epochs.latest_epoch:
+                epochs.assign(epoch, header.base_offset)
+            expected = header.last_offset + 1
+            position = stored.position + header.size_in_bytes
+    except CorruptBatch as problem:
+        return position, str(problem)
+    return position, ""
+
+
+def _remove(log: PartitionLog, segments: list[Segment]) -> None:
+    for segment in segments:
+        for path in segment.rename(DELETED):
+            log.context.disk.unlink(path)
+        segment.drop()
+
+
+def _read_epochs(log: PartitionLog) -> LeaderEpochCache:
+    """Empty where the file is missing or damaged: the batches tell the same."""
+    path = f"{log.directory}/{LEADER_EPOCH_CHECKPOINT}"
+    disk = log.context.disk
+    if disk.exists(path):
+        try:
+            return LeaderEpochCache(decode_epochs(disk.read_bytes(path)))
+        except CorruptCheckpoint as problem:
+            logger.warning("rebuilding leader epochs", path=path, reason=str(problem))
+    return LeaderEpochCache()
+
+
+def _settle_epochs(
+    log: PartitionLog, segments: list[Segment], epochs: LeaderEpochCache, start: int, end: int
+) -> None:
+    """Make the cache agree with the batches that are there."""
+    epochs.truncate_from_end(end)
+    first = epochs.entries[0].start_offset if epochs.entries else end
+    if first > start and end > start:
+        known = epochs.entries
+        epochs.clear()
+        for segment in segments:
+            for stored in scan(segment.file(), 0, segment.size):
+                epoch = stored.header.partition_leader_epoch
+                if epoch > epochs.latest_epoch:
+                    epochs.assign(epoch, stored.header.base_offset)
+        for entry in known:
+            if entry.epoch > epochs.latest_epoch:
+                epochs.assign(entry.epoch, entry.start_offset)
+    epochs.truncate_from_start(start)
+
+
+def _log_start(log: PartitionLog, segments: list[Segment], checkpoint: Checkpoint, end: int) -> int:
+    first = segments[0].base_offset if segments else end
+    if checkpoint.log_start_offset > end:
+        # Believing it would throw the whole log away.
+        logger.warning(
+            "log start checkpoint is beyond the log's end, not used",
+            partition=str(log.topic_partition),
+            checkpoint=checkpoint.log_start_offset,
+            log_end_offset=end,
+        )
+        return first
+    return max(first, checkpoint.log_start_offset)
+
+
+def _load_producers(
+    log: PartitionLog,
+    segments: list[Segment],
+    snapshots: list[int],
+    start: int,
+    end: int,
+    first_judged: int | None,
+) -> ProducerState:
+    """From a snapshot and the batches behind it. Transaction indexes of judged segments are made
+    anew on the way, so a snapshot must not be younger than the first of those."""
+    producers = ProducerState()
+    limit = end if first_judged is None else segments[first_judged].base_offset
+    _load_snapshot(log, producers, snapshots, start, limit)
+    renewed = set() if first_judged is None else set(map(id, segments[first_judged:]))
+    for segment in segments:
+        if id(segment) in renewed:
+            segment.reset_txn_index()
+    replay(producers, segments, end, renewed)
+    for segment in segments:
+        if id(segment) in renewed:
+            segment.write_indexes()
+    return producers
+
+
+def _load_snapshot(
+    log: PartitionLog, producers: ProducerState, snapshots: list[int], start: int, limit: int
+) -> None:
+    """The newest readable one not above ``limit``; damaged ones are removed."""
+    disk = log.context.disk
+    for offset in reversed([offset for offset in snapshots if offset <= limit]):
+        path = f"{log.directory}/{segment_file(offset, SNAPSHOT)}"
+        try:
+            entries = decode_snapshot(disk.read_bytes(path))
+        except (CorruptSnapshot, FileNotFoundError) as problem:
+            logger.warning("dropping a producer snapshot", path=path, reason=str(problem))
+            snapshots.remove(offset)
+            if disk.exists(path):
+                disk.unlink(path)
+            continue
+        producers.load(entries, offset)
+        producers.remove_expired(log.context.clock.wall_ms(), log.context.producer_id_expiration_ms)
+        return
+    producers.clear(start)
+
+
+def replay(producers: ProducerState, segments: list[Segment], end: int, renewed: set[int]) -> None:
+    """Take the batches from ``producers.map_end_offset`` up to ``end`` into the state."""
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        if following is not None and following.base_offset <= producers.map_end_offset:
+            continue
+        if producers.map_end_offset >= end:
+            break
+        start = segment.locate(producers.map_end_offset)
+        for stored in scan(segment.file(), start, segment.size):
+            header = stored.header
+            if header.producer_id >= 0:
+                completed = note_producer(producers, header, stored.data)
+                if completed is not None:
+                    if completed.is_aborted and id(segment) in renewed:
+                        stable = producers.last_stable_offset(completed)
+                        segment.add_aborted(AbortedTxn(*completed[:3], stable))
+                    producers.complete_txn(completed)
+            producers.map_end_offset = header.next_offset
+    producers.map_end_offset = end
+
+
+def rebuild_producers(log: PartitionLog, end: int) -> None:
+    """After a truncation: what the remaining batches say."""
+    _load_snapshot(log, log.producers, log.snapshots, log.log_start_offset, end)
+    replay(log.producers, log.segments, end, set())

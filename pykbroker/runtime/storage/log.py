@@ -1,0 +1,722 @@
+"""One partition's log: segments in order, what is known of producers and leader epochs, and how
+far the log is committed.
+
+    log_start_offset <= last_stable_offset <= high_watermark <= log_end_offset
+
+Nothing is read from disk before something of the log is needed: attributes that come from the
+files are loaded on first use. Nothing is created on disk before the first append.
+"""
+
+from __future__ import annotations
+
+import errno
+from bisect import bisect_right
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pykbroker.config.topic import LOG_APPEND_TIME
+from pykbroker.log import get_logger
+from pykbroker.runtime.storage import loader
+from pykbroker.runtime.storage.append import (
+    Intake,
+    check_producer,
+    find_duplicate,
+    note_producer,
+    prepare,
+)
+from pykbroker.runtime.storage.flush import FlushJob
+from pykbroker.runtime.storage.results import (
+    UNKNOWN_CHECKPOINT,
+    AppendInfo,
+    Checkpoint,
+    LogRead,
+    Recovery,
+    TimestampOffset,
+)
+from pykbroker.runtime.storage.segment import Segment
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.log.checkpoints import encode_partition_metadata
+from pykbroker.state.log.names import DELETED, PARTITION_METADATA, SNAPSHOT, segment_file
+from pykbroker.state.log.producer_snapshot import encode_snapshot
+from pykbroker.state.log.producers import AbortedTxn, AppendOrigin
+from pykbroker.state.log.retention import SegmentFacts, expired_segments
+from pykbroker.state.types import NO_TOPIC_ID
+from wire.errors import ErrorCode
+from wire.records.batch import LOG_OVERHEAD, TIMESTAMP_TYPE_BIT, iter_headers, verify_crc
+from wire.records.errors import CorruptBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykbroker.config.topic import LogConfig
+    from pykbroker.runtime.storage.context import LogContext, Upkeep
+    from pykbroker.state.log.epochs import LeaderEpochCache
+    from pykbroker.state.log.producers import BatchMetadata, ProducerState
+    from pykbroker.state.types import TopicId, TopicPartition
+    from wire.records.batch import BatchHeader
+    from wire.schema import Buffer
+
+logger = get_logger("pykbroker.storage.log")
+NEVER = 2**63 - 1
+_LOADED = frozenset(
+    (
+        "durable_end_offset",
+        "high_watermark",
+        "leader_epochs",
+        "log_end_offset",
+        "log_start_offset",
+        "producers",
+        "recovery_point",
+        "segments",
+        "snapshots",
+    )
+)
+_ASSIGNED = Struct(">qii")
+"""base offset, batch length, leader epoch: the fields that no checksum covers."""
+_PASSING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE))
+"""Refusals that leave the directory as it was: it serves again once there is room."""
+
+
+class PartitionLog:
+    """All methods are synchronous and belong to the loop's thread; ``load`` also to a worker's
+    before the log is in service."""
+
+    log_start_offset: int
+    log_end_offset: int
+    high_watermark: int
+    recovery_point: int
+    """Everything below has been synced."""
+    durable_end_offset: int
+    """How far this replica may say that it holds the data: the log's end, or with flush.messages
+    what is synced plus what the setting allows to be lost."""
+    leader_epochs: LeaderEpochCache
+    producers: ProducerState
+    segments: list[Segment]
+    snapshots: list[int]
+    """Offsets of the producer snapshots on disk, rising."""
+
+    def __init__(
+        self,
+        context: LogContext,
+        upkeep: Upkeep,
+        log_directory: str,
+        topic_partition: TopicPartition,
+        topic_id: TopicId,
+        config: LogConfig,
+        *,
+        folder: str | None = None,
+        checkpoint: Checkpoint = UNKNOWN_CHECKPOINT,
+    ) -> None:
+        self.context = context
+        self.upkeep = upkeep
+        self.log_directory = log_directory
+        self.topic_partition = topic_partition
+        self.topic_id = topic_id
+        self._config = config
+        self._intakes: dict[AppendOrigin, Intake] = {}
+        self.directory = f"{log_directory}/{folder or topic_partition}"
+        self.on_synced: Callable[[], None] | None = None
+        """Called after ``recovery_point`` and ``durable_end_offset`` have moved on."""
+        self.is_loaded = False
+        self.has_files = False
+        self.is_failed = False
+        self.generation = 0
+        """Raised by truncation: what was planned or synced before is not about this end."""
+        self._checkpoint = checkpoint
+        self._pending_epoch = -1
+        self._unsynced_directories: list[str] = []
+        self._unsynced_snapshots: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what load() has yet to set gets here.
+        if name not in _LOADED or self.is_loaded:
+            raise AttributeError(name)
+        self.load()
+        return getattr(self, name)
+
+    def __repr__(self) -> str:
+        return f"PartitionLog({self.directory})"
+
+    @property
+    def config(self) -> LogConfig:
+        return self._config
+
+    @config.setter
+    def config(self, config: LogConfig) -> None:
+        self._config = config
+        self._intakes.clear()
+
+    def _intake(self, origin: AppendOrigin) -> Intake:
+        walk = self.context.validate_records
+        intake = self._intakes[origin] = Intake(self._config, origin, walk=walk)
+        return intake
+
+    # Loading and ending
+
+    def load(self, *, recover: bool = False) -> Recovery | None:
+        """Read the files; with ``recover``, after an unclean stop, judge their contents first."""
+        if self.is_loaded:
+            return None
+        loaded = loader.load(self, self._checkpoint, recover=recover)
+        self.is_loaded = True
+        self.has_files = loaded.has_files
+        self.segments = loaded.segments
+        self.log_start_offset = loaded.log_start_offset
+        self.log_end_offset = self.durable_end_offset = loaded.log_end_offset
+        self.recovery_point = loaded.recovery_point
+        committed = min(self._checkpoint.high_watermark, self.log_end_offset)
+        self.high_watermark = max(committed, self.log_start_offset)
+        self.leader_epochs = loaded.leader_epochs
+        self.producers = loaded.producers
+        self.producers.on_high_watermark(self.high_watermark)
+        self.snapshots = loaded.snapshots
+        if self._pending_epoch >= 0:
+            self.leader_epochs.assign(self._pending_epoch, self.log_end_offset)
+        return loaded.recovery
+
+    def begin_epoch(self, epoch: int) -> None:
+        """This replica leads from now on: the epoch starts at the log's end."""
+        if self.is_loaded:
+            self.leader_epochs.assign(epoch, self.log_end_offset)
+        else:
+            self._pending_epoch = max(epoch, self._pending_epoch)
+
+    def close(self) -> None:
+        """Write and sync everything; blocking. The log may be opened again afterwards."""
+        if not self.is_loaded or self.is_failed:
+            return
+        self.take_snapshot()
+        for segment in self.segments:
+            segment.close()
+        job = FlushJob(self)
+        job.run()
+        job.finish()
+        self.release_files()
+
+    def release_files(self) -> None:
+        if self.is_loaded:
+            for segment in self.segments:
+                segment.drop()
+
+    def fail(self, error: OSError) -> None:
+        self.is_failed = True
+        self.upkeep.directory_failed(self.log_directory, error)
+
+    def _storage_error(self, error: OSError) -> NoReturn:
+        if error.errno not in _PASSING:
+            self.fail(error)
+        raise KafkaError(
+            ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error.strerror or error}"
+        ) from error
+
+    # Appending
+
+    def append_as_leader(
+        self,
+        data: Buffer,
+        leader_epoch: int,
+        now_ms: int,
+        *,
+        origin: AppendOrigin = AppendOrigin.CLIENT,
+        transaction_version: int = 0,
+    ) -> AppendInfo:
+        """Check, number and write one produced batch, or raise KafkaError and write nothing.
+
+        ``data`` is patched in place if it is writable and needs no conversion.
+        """
+        if self.is_failed:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory)
+        intake = self._intakes.get(origin) or self._intake(origin)
+        data, header = prepare(data, intake, now_ms)
+        producers = self.producers
+        if header.producer_id >= 0:
+            if origin is AppendOrigin.CLIENT:
+                original = find_duplicate(producers, header)
+                if original is not None:
+                    return self._duplicate(original, leader_epoch)
+            check_producer(producers, header, data, origin, transaction_version)
+        first_offset = self.log_end_offset
+        last_offset = first_offset + header.last_offset_delta
+        size = header.batch_length + LOG_OVERHEAD
+        timestamp = header.max_timestamp
+        _ASSIGNED.pack_into(data, 0, first_offset, header.batch_length, leader_epoch)
+        try:
+            segment = self._segment_for(size, first_offset, last_offset, timestamp, now_ms)
+            segment.append_one(data, size, last_offset, timestamp)
+        except OSError as error:
+            self._storage_error(error)
+        if leader_epoch != self.leader_epochs.latest_epoch:
+            self.leader_epochs.assign(leader_epoch, first_offset)
+        if header.producer_id >= 0:
+            self._note_producer(header._replace(base_offset=first_offset), data, segment)
+        self._set_end(last_offset + 1)
+        stamped = header.attributes & TIMESTAMP_TYPE_BIT
+        return AppendInfo(
+            first_offset,
+            last_offset,
+            timestamp if stamped else -1,
+            self.log_start_offset,
+            leader_epoch,
+            False,
+            timestamp,
+            header.record_count,
+            size,
+        )
+
+    def _duplicate(self, original: BatchMetadata, leader_epoch: int) -> AppendInfo:
+        return AppendInfo(
+            original.first_offset,
+            original.last_offset,
+            original.timestamp if self.config.message_timestamp_type == LOG_APPEND_TIME else -1,
+            self.log_start_offset,
+            leader_epoch,
+            duplicate=True,
+        )
+
+    def append_as_follower(self, data: Buffer, leader_epoch: int | None = None) -> AppendInfo:
+        """Append replicated batches byte for byte; what is cut off at the end is left out.
+
+        Batches of an epoch above ``leader_epoch``, if that is given, come from a leader that this
+        replica does not follow yet: they and what is behind them are left out too.
+        """
+        if self.is_failed:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory)
+        view = memoryview(data)
+        batches = self._checked_batches(view, leader_epoch)
+        first_offset = batches[0][1].base_offset if batches else self.log_end_offset
+        now_ms = self.context.clock.wall_ms()
+        for position, header in batches:
+            stored = view[position : position + header.size_in_bytes]
+            self._append_replicated(stored, header, now_ms)
+        return AppendInfo(
+            first_offset,
+            self.log_end_offset - 1,
+            -1,
+            self.log_start_offset,
+            self.leader_epochs.latest_epoch,
+            max_timestamp=max((h.max_timestamp for _, h in batches), default=-1),
+            record_count=sum(h.record_count for _, h in batches),
+            size_in_bytes=sum(h.size_in_bytes for _, h in batches),
+        )
+
+    def _checked_batches(
+        self, view: memoryview, leader_epoch: int | None
+    ) -> list[tuple[int, BatchHeader]]:
+        """All is checked before anything is written."""
+        batches = []
+        expected = self.log_end_offset
+        try:
+            for position, header in iter_headers(view, partial=True):
+                if leader_epoch is not None and header.partition_leader_epoch > leader_epoch:
+                    break
+                verify_crc(view, position)
+                if header.base_offset < expected:
+                    raise CorruptBatch(
+                        f"offset {header.base_offset} where {expected} or more was expected"
+                    )
+                expected = header.last_offset + 1
+                batches.append((position, header))
+        except CorruptBatch as problem:
+            raise KafkaError(
+                ErrorCode.CORRUPT_MESSAGE, f"{self.topic_partition}: {problem}"
+            ) from None
+        return batches
+
+    def _append_replicated(self, stored: memoryview, header: BatchHeader, now_ms: int) -> None:
+        last_offset = header.last_offset
+        timestamp = header.max_timestamp
+        try:
+            segment = self._segment_for(
+                len(stored), header.base_offset, last_offset, timestamp, now_ms
+            )
+            segment.append_one(stored, len(stored), last_offset, timestamp)
+        except OSError as error:
+            self._storage_error(error)
+        if header.partition_leader_epoch >= 0:
+            self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
+        if header.producer_id >= 0:
+            self._note_producer(header, stored, segment)
+        self._set_end(last_offset + 1)
+
+    def _note_producer(self, header: BatchHeader, data: Buffer, segment: Segment) -> None:
+        completed = note_producer(self.producers, header, data)
+        if completed is None:
+            return
+        if completed.is_aborted:
+            stable = self.producers.last_stable_offset(completed)
+            segment.add_aborted(
+                AbortedTxn(
+                    completed.producer_id, completed.first_offset, completed.last_offset, stable
+                )
+            )
+        self.producers.complete_txn(completed)
+
+    def _set_end(self, end_offset: int) -> None:
+        self.log_end_offset = end_offset
+        self.producers.map_end_offset = end_offset
+        flush_messages = self.config.flush_messages
+        if flush_messages == NEVER:
+            self.durable_end_offset = end_offset
+            return
+        if end_offset - self.recovery_point < flush_messages:
+            self.durable_end_offset = end_offset
+        else:
+            self.upkeep.flush_soon(self)
+
+    # Segments
+
+    def _segment_for(
+        self, size: int, first_offset: int, last_offset: int, timestamp: int, now_ms: int
+    ) -> Segment:
+        """The active segment, or a new one if this batch does not fit it any more."""
+        if not self.has_files:
+            self._make_files()
+        segment = self.segments[-1]
+        config = self.config
+        if (
+            segment.size > config.segment_bytes - size
+            or segment.would_overflow(last_offset)
+            or (
+                segment.size
+                and segment.waited_for_roll_ms(now_ms, timestamp)
+                > config.roll_ms - segment.roll_jitter_ms
+            )
+            or segment.is_index_full(config.segment_index_bytes)
+        ):
+            return self.roll(first_offset)
+        return segment
+
+    def _make_files(self) -> None:
+        """The partition's first append brings its folder into being."""
+        disk = self.context.disk
+        disk.mkdir(self.directory)
+        if self.topic_id != NO_TOPIC_ID:
+            metadata = encode_partition_metadata(self.topic_id)
+            file = disk.open(f"{self.directory}/{PARTITION_METADATA}", create=True)
+            file.truncate(0)
+            file.append((metadata,))
+            file.close()
+        self._add_segment(self.log_end_offset)
+        self.has_files = True
+        self.leader_epochs.dirty = True
+        self._unsynced_directories.append(self.log_directory)
+
+    def _add_segment(self, base_offset: int) -> Segment:
+        segment = self.new_segment(base_offset)
+        segment.create()
+        segment.is_active = True
+        self.segments.append(segment)
+        if self.directory not in self._unsynced_directories:
+            self._unsynced_directories.append(self.directory)
+        return segment
+
+    def new_segment(self, base_offset: int, *, size: int = 0, suffix: str = "") -> Segment:
+        config = self.config
+        jitter = min(config.segment_jitter_ms, config.segment_ms)
+        return Segment(
+            self.context,
+            self.directory,
+            base_offset,
+            size=size,
+            suffix=suffix,
+            index_interval_bytes=config.index_interval_bytes,
+            roll_jitter_ms=self.context.rng.randrange(jitter) if jitter else 0,
+        )
+
+    def roll(self, base_offset: int | None = None) -> Segment:
+        """Close the active segment and begin another at ``base_offset``, or the log's end."""
+        base = self.log_end_offset if base_offset is None else base_offset
+        if not self.has_files:
+            self._make_files()
+        active = self.segments[-1]
+        if not active.size:
+            if active.base_offset == base:
+                return active
+            # Nothing in it, and it cannot hold what comes: its offsets are too far away.
+            active.drop()
+            self.segments.pop()
+            segment = self._add_segment(base)
+            self.context.disk.unlink(active.path)
+            return segment
+        segment = self._add_segment(base)
+        active.become_inactive()
+        self.producers.map_end_offset = base
+        self.take_snapshot()
+        self.upkeep.flush_soon(self)
+        return segment
+
+    def segment_index(self, offset: int) -> int:
+        """Of the last segment whose base is not above ``offset``."""
+        return bisect_right(self.segments, offset, key=_base_offset) - 1
+
+    def unsynced_segments(self) -> list[Segment]:
+        first = max(self.segment_index(self.recovery_point), 0)
+        return self.segments[first:]
+
+    @property
+    def size_in_bytes(self) -> int:
+        return sum(segment.size for segment in self.segments)
+
+    # Reading
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Everything below is committed and belongs to no open transaction."""
+        first = self.producers.first_unstable_offset
+        if first is None or first >= self.high_watermark:
+            return self.high_watermark
+        return max(first, self.log_start_offset)
+
+    def read(
+        self,
+        offset: int,
+        max_bytes: int,
+        *,
+        upper_bound: int | None = None,
+        min_one_batch: bool = False,
+        with_aborted: bool = False,
+    ) -> LogRead:
+        """Whole batches from the one that holds ``offset`` on, all of them below ``upper_bound``
+        (the log's end if not said), of one segment, at most ``max_bytes``; yet one batch of any
+        size if ``min_one_batch``.
+        """
+        end = self.log_end_offset
+        if not self.log_start_offset <= offset <= end:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"Offset {offset} of {self.topic_partition} is not within "
+                f"[{self.log_start_offset}, {end}]",
+            )
+        bound = end if upper_bound is None or upper_bound > end else upper_bound
+        records: Buffer = b""
+        if offset < bound:
+            try:
+                records = self._read_segments(offset, max_bytes, bound, min_one_batch)
+            except CorruptBatch as problem:
+                raise KafkaError(
+                    ErrorCode.CORRUPT_MESSAGE, f"{self.topic_partition}: {problem}"
+                ) from None
+            except OSError as error:
+                self._storage_error(error)
+        return LogRead(
+            records,
+            self.log_start_offset,
+            self.last_stable_offset,
+            self.high_watermark,
+            end,
+            self.aborted_in(offset, records, bound) if with_aborted else None,
+        )
+
+    def _read_segments(self, offset: int, max_bytes: int, bound: int, min_one: bool) -> Buffer:
+        limit = None if bound == self.log_end_offset else bound
+        for segment in self.segments[self.segment_index(offset) :]:
+            if segment.base_offset >= bound:
+                break
+            found = segment.read(offset, max_bytes, limit, min_one)
+            if found is not None:
+                return found[1]
+        return b""
+
+    def aborted_in(self, offset: int, records: Buffer, bound: int) -> list[AbortedTxn]:
+        """Aborted transactions that touch what was read."""
+        end = offset
+        for _, header in iter_headers(records):
+            end = header.last_offset + 1
+        return self.aborted_between(offset, min(end, bound))
+
+    def aborted_between(self, offset: int, end: int) -> list[AbortedTxn]:
+        found: list[AbortedTxn] = []
+        for segment in self.segments[max(self.segment_index(offset), 0) :]:
+            aborted, is_complete = segment.txn_index.collect(offset, end)
+            found += aborted
+            if is_complete:
+                break
+        return found
+
+    def update_high_watermark(self, offset: int) -> int:
+        """Bounded by the log's ends; the value it has now."""
+        offset = max(min(offset, self.log_end_offset), self.log_start_offset)
+        self.high_watermark = offset
+        self.producers.on_high_watermark(offset)
+        return offset
+
+    def offset_for_timestamp(self, timestamp: int) -> TimestampOffset:
+        """ListOffsets: a time, or one of its special values."""
+        from pykbroker.runtime.storage.lookup import offset_for_timestamp
+
+        return offset_for_timestamp(self, timestamp)
+
+    # Cutting
+
+    def advance_log_start_offset(self, offset: int) -> bool:
+        """Forget records below; their segments go with the next round of retention."""
+        if offset > self.high_watermark:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"Log start offset {offset} of {self.topic_partition} would be above the high "
+                f"watermark {self.high_watermark}",
+            )
+        if offset <= self.log_start_offset:
+            return False
+        self.log_start_offset = offset
+        self.leader_epochs.truncate_from_start(offset)
+        self.producers.on_high_watermark(max(self.high_watermark, offset))
+        return True
+
+    def delete_old_segments(self, now_ms: int) -> int:
+        """What retention and DeleteRecords leave behind; how many segments went."""
+        segments = self.segments
+        if not segments:
+            return 0
+        ends = [segment.base_offset for segment in segments[1:]] + [self.log_end_offset]
+        facts = [
+            SegmentFacts(segment.base_offset, end, segment.size, segment.largest_timestamp)
+            for segment, end in zip(segments, ends, strict=True)
+        ]
+        expired = expired_segments(
+            facts, self.config, self.log_start_offset, self.high_watermark, now_ms
+        )
+        if not expired.segments:
+            return 0
+        if expired.segments == len(segments):
+            self.roll()
+        gone = self.segments[: expired.segments]
+        logger.info(
+            "deleting segments",
+            partition=str(self.topic_partition),
+            segments=[segment.base_offset for segment in gone],
+            reason=expired.reason,
+        )
+        self.advance_log_start_offset(self.segments[expired.segments].base_offset)
+        del self.segments[: expired.segments]
+        self.delete_segments(gone)
+        return expired.segments
+
+    def delete_segments(self, segments: list[Segment], *, at_once: bool = False) -> None:
+        """Files of segments that are not part of the log any more, their snapshots included."""
+        disk = self.context.disk
+        paths = []
+        for segment in segments:
+            paths += segment.rename(DELETED)
+            segment.drop()
+            if segment.base_offset in self.snapshots and segment.base_offset < self.log_end_offset:
+                self.snapshots.remove(segment.base_offset)
+                old = self._snapshot_path(segment.base_offset)
+                if disk.exists(old):
+                    disk.rename(old, old + DELETED)
+                    paths.append(old + DELETED)
+        self.upkeep.delete_later(paths, 0 if at_once else self.config.file_delete_delay_ms)
+
+    def truncate_to(self, offset: int) -> bool:
+        """Drop every batch that reaches ``offset``; False if there was none.
+
+        The log then ends at ``offset``, or before it if a batch was in the way.
+        """
+        if offset >= self.log_end_offset:
+            return False
+        if (
+            offset < self.log_start_offset
+            or not self.segments
+            or (offset < self.segments[0].base_offset)
+        ):
+            self.truncate_fully_and_start_at(offset)
+            return True
+        logger.info("truncating", partition=str(self.topic_partition), offset=offset)
+        self.generation += 1
+        keep = self.segment_index(offset) + 1
+        gone = self.segments[keep:]
+        del self.segments[keep:]
+        self._drop_snapshots_above(offset)
+        self.delete_segments(gone, at_once=True)
+        self.segments[-1].truncate(offset)
+        end = self.segments[-1].next_offset()
+        self._ended_at(end)
+        self.leader_epochs.truncate_from_end(end)
+        loader.rebuild_producers(self, end)
+        self.producers.on_high_watermark(self.high_watermark)
+        return True
+
+    def truncate_fully_and_start_at(self, offset: int, log_start_offset: int | None = None) -> None:
+        """Drop everything; the next record is to have ``offset``."""
+        logger.info("truncating fully", partition=str(self.topic_partition), offset=offset)
+        self.generation += 1
+        gone, self.segments[:] = self.segments[:], []
+        self._drop_snapshots_above(-1)
+        self.delete_segments(gone, at_once=True)
+        self.log_start_offset = offset if log_start_offset is None else log_start_offset
+        self.recovery_point = min(self.recovery_point, offset)
+        self.log_end_offset = self.durable_end_offset = offset
+        self.high_watermark = offset
+        self.leader_epochs.clear()
+        self.producers.clear(offset)
+        if self.has_files:
+            self._add_segment(offset)
+        elif offset:
+            self._make_files()
+
+    def _ended_at(self, offset: int) -> None:
+        self.log_end_offset = offset
+        self.durable_end_offset = min(self.durable_end_offset, offset)
+        self.recovery_point = min(self.recovery_point, offset)
+        self.high_watermark = min(self.high_watermark, offset)
+
+    # Producer snapshots
+
+    def take_snapshot(self) -> None:
+        """Spare the next start the reading of everything up to here."""
+        offset = self.producers.map_end_offset
+        if not self.has_files or (self.snapshots and self.snapshots[-1] >= offset):
+            return
+        path = self._snapshot_path(offset)
+        file = self.context.disk.open(path, create=True)
+        file.truncate(0)
+        file.append((encode_snapshot(self.producers.entries.values()),))
+        file.close()
+        self.snapshots.append(offset)
+        self._unsynced_snapshots.append(path)
+
+    def _snapshot_path(self, offset: int) -> str:
+        return f"{self.directory}/{segment_file(offset, SNAPSHOT)}"
+
+    def _drop_snapshots_above(self, offset: int) -> None:
+        disk = self.context.disk
+        while self.snapshots and self.snapshots[-1] > offset:
+            path = self._snapshot_path(self.snapshots.pop())
+            self.context.handles.forget(path)
+            if disk.exists(path):
+                disk.unlink(path)
+
+    # Durability
+
+    def synced(self, end_offset: int) -> None:
+        """Everything below has reached the disk."""
+        self.recovery_point = max(self.recovery_point, end_offset)
+        end = self.log_end_offset
+        if end - self.recovery_point < self.config.flush_messages:
+            self.durable_end_offset = end
+        else:
+            self.durable_end_offset = max(self.durable_end_offset, self.recovery_point)
+        if self.on_synced is not None:
+            self.on_synced()
+
+    @property
+    def synced_end_offset(self) -> int:
+        return self.recovery_point
+
+    def flush(self) -> None:
+        """Blocking; the flusher's rounds are the way that does not block the loop."""
+        job = FlushJob(self)
+        job.run()
+        job.finish()
+
+    def take_unsynced_snapshots(self) -> list[str]:
+        paths, self._unsynced_snapshots = self._unsynced_snapshots, []
+        return paths
+
+    def take_unsynced_directories(self) -> list[str]:
+        paths, self._unsynced_directories = self._unsynced_directories, []
+        return paths
+
+
+def _base_offset(segment: Segment) -> int:
+    return segment.base_offset

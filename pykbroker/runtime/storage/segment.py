@@ -1,0 +1,505 @@
+"""One segment: a ``.log`` file, its two sparse indexes and its transaction index.
+
+Index entries of the active segment are kept in memory and written when the segment is flushed,
+rolled or closed: they only have to be on disk before the recovery point passes them, and can be
+rebuilt from the batches at any time. An index that does not fit the batches is rebuilt when it is
+found out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pykbroker.log import get_logger
+from pykbroker.runtime.storage.scan import HOP, Hop, hop, scan
+from pykbroker.state.log.index import MAX_RELATIVE_OFFSET, CorruptIndex, OffsetIndex, TimeIndex
+from pykbroker.state.log.names import (
+    INDEX,
+    LOG,
+    SEGMENT_SUFFIXES,
+    TIME_INDEX,
+    TXN_INDEX,
+    segment_file,
+)
+from pykbroker.state.log.txn_index import TxnIndex
+from wire.records.batch import LOG_OVERHEAD
+from wire.records.errors import CorruptBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pykbroker.ports import File
+    from pykbroker.runtime.storage.context import LogContext
+    from pykbroker.state.log.index import IndexEntry
+    from pykbroker.state.log.producers import AbortedTxn
+    from wire.records.batch import BatchHeader
+    from wire.schema import Buffer
+
+log = get_logger("pykbroker.storage.segment")
+NO_TIMESTAMP = -1
+
+
+class Segment:
+    __slots__ = (
+        "_bytes_since_index",
+        "_context",
+        "_first_timestamp",
+        "_index_interval",
+        "_max_timestamp",
+        "_offset_index",
+        "_path",
+        "_tail_floor",
+        "_tail_offsets",
+        "_tail_positions",
+        "_time_index",
+        "_txn_index",
+        "_written",
+        "base_offset",
+        "created_ms",
+        "directory",
+        "is_active",
+        "roll_jitter_ms",
+        "size",
+        "suffix",
+    )
+
+    def __init__(
+        self,
+        context: LogContext,
+        directory: str,
+        base_offset: int,
+        *,
+        size: int = 0,
+        suffix: str = "",
+        index_interval_bytes: int = 4096,
+        roll_jitter_ms: int = 0,
+    ) -> None:
+        self._context = context
+        self.directory = directory
+        self.base_offset = base_offset
+        self.suffix = suffix
+        self.size = size
+        self.is_active = False
+        self.created_ms = context.clock.wall_ms()
+        self.roll_jitter_ms = roll_jitter_ms
+        self._index_interval = index_interval_bytes
+        self._path = f"{directory}/{segment_file(base_offset, LOG, suffix)}"
+        self._offset_index: OffsetIndex | None = None if size else OffsetIndex(base_offset)
+        self._time_index: TimeIndex | None = None if size else TimeIndex(base_offset)
+        self._txn_index: TxnIndex | None = None if size else TxnIndex()
+        self._written = [0, 0, 0]
+        """How many entries of the offset, time and transaction index are on disk."""
+        self._bytes_since_index = 0
+        self._max_timestamp: tuple[int, int] | None = None if size else (NO_TIMESTAMP, base_offset)
+        self._first_timestamp: int | None = None
+        # Every batch since the last index entry, so that tailing readers need no read to find one.
+        self._tail_floor = base_offset - 1
+        self._tail_offsets: list[int] = []
+        self._tail_positions: list[int] = []
+
+    # Files
+
+    @property
+    def path(self) -> str:
+        """Of the ``.log`` file."""
+        return self._path
+
+    def file_path(self, kind: str) -> str:
+        return f"{self.directory}/{segment_file(self.base_offset, kind, self.suffix)}"
+
+    def file(self) -> File:
+        return self._context.handles.get(self._path)
+
+    def create(self) -> None:
+        """Make an empty segment, in place of whatever bore its name."""
+        for kind in SEGMENT_SUFFIXES:
+            path = self.file_path(kind)
+            self._context.handles.forget(path)
+            if self._context.disk.exists(path):
+                self._context.disk.unlink(path)
+        self._context.handles.get(self._path, create=True)
+
+    def rename(self, suffix: str) -> list[str]:
+        """Give all files another suffix; the new paths."""
+        disk, handles = self._context.disk, self._context.handles
+        renamed = []
+        for kind in SEGMENT_SUFFIXES:
+            old = self.file_path(kind)
+            handles.forget(old)
+            if disk.exists(old):
+                new = f"{self.directory}/{segment_file(self.base_offset, kind, suffix)}"
+                disk.rename(old, new)
+                renamed.append(new)
+        self.suffix = suffix
+        self._path = self.file_path(LOG)
+        return renamed
+
+    def moved(self, directory: str) -> None:
+        """The partition's folder has another name now."""
+        for kind in SEGMENT_SUFFIXES:
+            self._context.handles.forget(self.file_path(kind))
+        self.directory = directory
+        self._path = self.file_path(LOG)
+
+    # Appending
+
+    def append(self, data: Buffer, headers: Iterable[BatchHeader]) -> None:
+        """Write batches that begin at this segment's end; their headers, in order."""
+        position = self.size
+        self.file().append((data,))
+        for header in headers:
+            size = header.batch_length + LOG_OVERHEAD
+            self._note(
+                position, size, header.base_offset + header.last_offset_delta, header.max_timestamp
+            )
+            position += size
+
+    def append_one(self, data: Buffer, size: int, last_offset: int, max_timestamp: int) -> None:
+        """``append`` for a single batch, whose header the caller has taken apart already."""
+        self.file().append((data,))
+        self._note(self.size, size, last_offset, max_timestamp)
+
+    def _note(self, position: int, size: int, last_offset: int, max_timestamp: int) -> None:
+        if self._first_timestamp is None:
+            self._first_timestamp = max_timestamp
+        best = self._max_timestamp or self.max_timestamp_and_offset()
+        if max_timestamp > best[0]:
+            best = self._max_timestamp = (max_timestamp, last_offset)
+        if self._bytes_since_index > self._index_interval:
+            self.offset_index.append(last_offset, position)
+            self.time_index.append(*best)
+            self._bytes_since_index = 0
+            if self._tail_offsets:
+                self._tail_floor = self._tail_offsets[-1]
+                self._tail_offsets.clear()
+                self._tail_positions.clear()
+        self._tail_offsets.append(last_offset)
+        self._tail_positions.append(position)
+        self._bytes_since_index += size
+        self.size = position + size
+
+    def would_overflow(self, last_offset: int) -> bool:
+        """Offsets are kept in 32 bits relative to the base."""
+        return not 0 <= last_offset - self.base_offset <= MAX_RELATIVE_OFFSET
+
+    def is_index_full(self, max_index_bytes: int) -> bool:
+        return (
+            len(self.offset_index) >= max_index_bytes // 8
+            or len(self.time_index) >= max_index_bytes // 12 - 1
+        )
+
+    def waited_for_roll_ms(self, now_ms: int, batch_timestamp: int) -> int:
+        """By the records' own time where they have one, else since the segment was made."""
+        first = self.first_timestamp()
+        return batch_timestamp - first if first >= 0 else now_ms - self.created_ms
+
+    # Reading
+
+    def locate(self, offset: int) -> int:
+        """Where the first batch begins that holds ``offset`` or what comes after; else the end."""
+        if offset > self._tail_floor and self._tail_offsets:
+            index = bisect_left(self._tail_offsets, offset)
+            if index < len(self._tail_positions):
+                return self._tail_positions[index]
+            return self.size
+        for found in self._walk(self.offset_index.lookup(offset)):
+            if found.last_offset >= offset:
+                return found.position
+        return self.size
+
+    def read(
+        self, offset: int, max_bytes: int, end_offset: int | None, min_one_batch: bool
+    ) -> tuple[int, Buffer] | None:
+        """(position, whole batches) from ``offset`` up to ``end_offset``; None if all are below.
+
+        ``end_offset`` None means the segment's end.
+        """
+        start = self.locate(offset)
+        if start >= self.size:
+            return None
+        limit = self.size if end_offset is None else self.locate(end_offset)
+        available = limit - start
+        if available <= 0:
+            return start, b""
+        file = self.file()
+        if available <= max_bytes:
+            return start, file.pread(start, available)
+        data = file.pread(start, max(max_bytes, HOP.size))
+        end = self._last_whole(data, start, max_bytes)
+        if end:
+            return start, memoryview(data)[:end]
+        if not min_one_batch:
+            return start, b""
+        return start, file.pread(start, next(hop(file, start, self.size)).size)
+
+    def _last_whole(self, data: bytes, start: int, max_bytes: int) -> int:
+        """The length of the whole batches at the beginning of ``data``."""
+        known = self.offset_index.at_position(start + max_bytes)
+        end = 0
+        if known is not None and known.position > start:
+            end = known.position - start
+            if not _is_batch_of(data, end, known.last_offset):
+                end = 0
+        while end + HOP.size <= len(data):
+            _, length, magic, delta = HOP.unpack_from(data, end)
+            if magic != 2 or length < 0 or delta < 0:
+                raise CorruptBatch(f"no batch begins at position {start + end} of {self._path}")
+            if end + LOG_OVERHEAD + length > max_bytes:
+                break
+            end += LOG_OVERHEAD + length
+        return end
+
+    def _walk(self, entry: IndexEntry | None) -> Iterator[Hop]:
+        """From an index entry to the end, if the index tells the truth; else from a new one."""
+        if entry is None:
+            return hop(self.file(), 0, self.size)
+        walk = hop(self.file(), entry.position, self.size)
+        try:
+            first = next(walk)
+            if first.last_offset == entry.last_offset:
+                return chain((first,), walk)
+        except (CorruptBatch, StopIteration):
+            pass
+        log.warning("index does not fit its log, rebuilding it", segment=self._path)
+        self.rebuild_indexes()
+        entry = self.offset_index.lookup(entry.last_offset)
+        return hop(self.file(), entry.position if entry else 0, self.size)
+
+    def next_offset(self) -> int:
+        """One past the last batch."""
+        if self._tail_offsets:
+            return self._tail_offsets[-1] + 1
+        last = self.base_offset - 1
+        for found in self._walk(self.offset_index.last()):
+            last = found.last_offset
+        return last + 1
+
+    # Time
+
+    def max_timestamp_and_offset(self) -> tuple[int, int]:
+        """(largest timestamp, last offset of its batch); (-1, base offset) without any."""
+        if self._max_timestamp is None:
+            last = self._last_of_time_index() if self._time_index is None else None
+            last = last or self.time_index.last()
+            self._max_timestamp = last or (NO_TIMESTAMP, self.base_offset)
+        return self._max_timestamp
+
+    def _last_of_time_index(self) -> tuple[int, int] | None:
+        """Without loading the index: retention asks this of every segment."""
+        path = self.file_path(TIME_INDEX)
+        if not self._context.disk.exists(path):
+            return None
+        file = self._context.handles.get(path)
+        return TimeIndex.last_in(self.base_offset, file.pread, file.size)
+
+    @property
+    def max_timestamp(self) -> int:
+        return self.max_timestamp_and_offset()[0]
+
+    def largest_timestamp(self) -> int:
+        """For retention: the time of the last write stands in where records have no time."""
+        largest = self.max_timestamp
+        return largest if largest >= 0 else self._context.disk.mtime_ms(self._path)
+
+    def first_timestamp(self) -> int:
+        """The first batch's largest; -1 without any."""
+        if self._first_timestamp is None:
+            if not self.size:
+                return NO_TIMESTAMP
+            first = next(scan(self.file(), 0, self.size, chunk_bytes=4096))
+            self._first_timestamp = first.header.max_timestamp
+        return self._first_timestamp
+
+    # Indexes
+
+    @property
+    def offset_index(self) -> OffsetIndex:
+        if self._offset_index is None:
+            self._load_indexes()
+        elif not self.is_active:
+            self._context.index_used(self)
+        return self._offset_index  # type: ignore[return-value]
+
+    @property
+    def time_index(self) -> TimeIndex:
+        if self._time_index is None:
+            self._load_indexes()
+        return self._time_index  # type: ignore[return-value]
+
+    @property
+    def txn_index(self) -> TxnIndex:
+        if self._txn_index is None:
+            self._load_indexes()
+        return self._txn_index  # type: ignore[return-value]
+
+    def _load_indexes(self) -> None:
+        disk = self._context.disk
+        try:
+            raw = disk.read_bytes(self.file_path(INDEX))
+            offsets = OffsetIndex.decode(self.base_offset, raw, self.size)
+            raw = disk.read_bytes(self.file_path(TIME_INDEX))
+            times = TimeIndex.decode(self.base_offset, raw)
+            txns = TxnIndex()
+            if disk.exists(self.file_path(TXN_INDEX)):
+                txns = TxnIndex.decode(disk.read_bytes(self.file_path(TXN_INDEX)))
+        except (CorruptIndex, FileNotFoundError) as problem:
+            if isinstance(problem, CorruptIndex):
+                log.warning("rebuilding a damaged index", segment=self._path, reason=str(problem))
+            self.rebuild_indexes()
+            return
+        self._offset_index, self._time_index, self._txn_index = offsets, times, txns
+        self._written = [len(offsets), len(times), len(txns)]
+        if not self.is_active:
+            self._context.index_used(self)
+
+    def adopt_tail(self) -> None:
+        """Become the active segment after a start: learn what lies behind the last index entry."""
+        self.is_active = True
+        if not self.size:
+            return
+        self._context.index_gone(self)
+        first = next(self._walk(self.offset_index.last()))
+        start = first.position
+        best = self.time_index.last() or (NO_TIMESTAMP, self.base_offset)
+        self._tail_offsets, self._tail_positions = [], []
+        # Below that, batches may lie before the tail.
+        self._tail_floor = first.base_offset - 1 if start else self.base_offset - 1
+        for stored in scan(self.file(), start, self.size, chunk_bytes=16384):
+            self._tail_offsets.append(stored.header.last_offset)
+            self._tail_positions.append(stored.position)
+            if stored.header.max_timestamp > best[0]:
+                best = (stored.header.max_timestamp, stored.header.last_offset)
+        self._max_timestamp = best
+        self._bytes_since_index = self.size - start
+
+    def rebuild_indexes(self) -> None:
+        """From the batches. The transaction index keeps what it says: only the producer state of
+        the whole log could make it anew, which recovery does."""
+        offsets, times = OffsetIndex(self.base_offset), TimeIndex(self.base_offset)
+        best = (NO_TIMESTAMP, self.base_offset)
+        since = 0
+        for stored in scan(self.file(), 0, self.size):
+            header = stored.header
+            if header.max_timestamp > best[0]:
+                best = (header.max_timestamp, header.last_offset)
+            if since > self._index_interval:
+                offsets.append(header.last_offset, stored.position)
+                times.append(*best)
+                since = 0
+            since += header.size_in_bytes
+        times.append(*best)
+        self._offset_index, self._time_index = offsets, times
+        self._max_timestamp = best
+        if self._txn_index is None:
+            self._txn_index = self._stored_txns()
+        self._written = [-1, -1, self._written[2]]
+        self.write_indexes()
+
+    def _stored_txns(self) -> TxnIndex:
+        path = self.file_path(TXN_INDEX)
+        if not self._context.disk.exists(path):
+            return TxnIndex()
+        try:
+            return TxnIndex.decode(self._context.disk.read_bytes(path))
+        except CorruptIndex as problem:
+            log.warning("dropping a damaged transaction index", path=path, reason=str(problem))
+            return TxnIndex()
+
+    def write_indexes(self) -> None:
+        """Put new entries on disk; a count of -1 has the whole file written anew."""
+        self._write_index(0, INDEX, self._offset_index)
+        self._write_index(1, TIME_INDEX, self._time_index)
+        self._write_index(2, TXN_INDEX, self._txn_index)
+
+    def _write_index(
+        self, which: int, kind: str, index: OffsetIndex | TimeIndex | TxnIndex | None
+    ) -> None:
+        if index is None:
+            return
+        written = self._written[which]
+        count = len(index)
+        path = self.file_path(kind)
+        if written == count and (count or kind == TXN_INDEX or self._context.disk.exists(path)):
+            return
+        if kind == TXN_INDEX and not count and not self._context.disk.exists(path):
+            return
+        file = self._context.handles.get(path, create=True)
+        if written < 0 or written > count or file.size != written * index.ENTRY_SIZE:
+            file.truncate(0)
+            written = 0
+        if count > written:
+            file.append((index.encode(written),))
+        self._written[which] = count
+
+    def add_aborted(self, aborted: AbortedTxn) -> None:
+        self.txn_index.append(aborted)
+
+    def become_inactive(self) -> None:
+        """Rolled: the time index ends with the largest timestamp, so that it can be read alone."""
+        self.time_index.append(*self.max_timestamp_and_offset())
+        self.write_indexes()
+        self.is_active = False
+        self._tail_offsets, self._tail_positions = [], []
+        self._tail_floor = MAX_RELATIVE_OFFSET + self.base_offset
+        self._context.index_used(self)
+
+    def unload(self) -> None:
+        """Give the memory of the indexes back; they are on disk."""
+        if not self.is_active:
+            self._offset_index = self._time_index = self._txn_index = None
+
+    # Ends
+
+    def truncate(self, end_offset: int) -> int:
+        """Drop batches that reach ``end_offset`` or beyond; the number of bytes cut."""
+        position = self.locate(end_offset)
+        cut = self.size - position
+        self.offset_index.truncate(end_offset)
+        self.time_index.truncate(end_offset)
+        self.txn_index.truncate(end_offset)
+        self.file().truncate(position)
+        self.size = position
+        self._written = [-1, -1, -1]
+        self.write_indexes()
+        if not position:
+            self.created_ms = self._context.clock.wall_ms()
+            self._first_timestamp = None
+        self._max_timestamp = None
+        self._tail_offsets, self._tail_positions = [], []
+        self._tail_floor = self.base_offset - 1
+        self._bytes_since_index = 0
+        self.adopt_tail()
+        return cut
+
+    def cut(self, position: int) -> None:
+        """Drop the bytes from ``position`` on; the indexes are the caller's to rebuild."""
+        self.file().truncate(position)
+        self.size = position
+        self._first_timestamp = self._max_timestamp = None
+
+    def reset_txn_index(self) -> None:
+        self._txn_index = TxnIndex()
+        self._written[2] = -1
+
+    def close(self) -> None:
+        """Write what is only in memory."""
+        if self.is_active and self._offset_index is not None:
+            if self._max_timestamp is not None:
+                self.time_index.append(*self._max_timestamp)
+            self.write_indexes()
+        self._context.index_gone(self)
+
+    def drop(self) -> None:
+        """Its files are going: no handle and no index of it may stay."""
+        for kind in SEGMENT_SUFFIXES:
+            self._context.handles.forget(self.file_path(kind))
+        self._context.index_gone(self)
+
+
+def _is_batch_of(data: bytes, at: int, last_offset: int) -> bool:
+    if at + HOP.size > len(data):
+        return False
+    base_offset, length, magic, delta = HOP.unpack_from(data, at)
+    return bool(magic == 2 and length > 0 and base_offset + delta == last_offset)

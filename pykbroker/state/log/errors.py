@@ -1,0 +1,22 @@
+"""Refusals that say which records they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.state.errors import KafkaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wire.errors import ErrorCode
+
+
+class RecordsRefused(KafkaError):
+    """A batch refused because of some of its records: (index in the batch, message) each."""
+
+    def __init__(
+        self, code: ErrorCode, message: str, record_errors: Sequence[tuple[int, str]]
+    ) -> None:
+        super().__init__(code, message)
+        self.record_errors = tuple(record_errors)

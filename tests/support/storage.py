@@ -1,0 +1,124 @@
+"""What tests of the log need around it: a clock to set, an upkeep that notes, batches to append."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from pykbroker.config.settings import Settings
+from pykbroker.config.topic import LogConfig, log_config
+from pykbroker.edges.memory_disk import MemoryDisk
+from pykbroker.runtime.storage.context import LogContext
+from pykbroker.runtime.storage.flush import FlushJob
+from pykbroker.runtime.storage.handles import FileHandles
+from pykbroker.runtime.storage.log import PartitionLog
+from pykbroker.state.types import TopicId, TopicPartition
+from wire.records.record import Record, build_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pykbroker.ports import Disk, TimerHandle
+    from pykbroker.runtime.storage.results import Checkpoint
+
+START_MS = 1_700_000_000_000
+TOPIC_ID = TopicId(bytes(range(16)))
+TP = TopicPartition("t", 0)
+
+
+class ManualClock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self, now_ms: int = START_MS) -> None:
+        self.now_ms = now_ms
+        self.timers: list[tuple[int, Callable[[], None]]] = []
+
+    def wall_ms(self) -> int:
+        return self.now_ms
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms - START_MS
+
+    def call_at(self, when_ms: int, callback: Callable[[], None]) -> TimerHandle:
+        raise NotImplementedError
+
+    async def sleep(self, delay_ms: int) -> None:
+        self.now_ms += max(delay_ms, 0)
+
+
+class NotingUpkeep:
+    """Deletes at once and remembers who asked for a flush."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.to_flush: list[PartitionLog] = []
+        self.failures: list[OSError] = []
+
+    def flush_soon(self, log: PartitionLog) -> None:
+        self.to_flush.append(log)
+
+    def delete_later(self, paths: Iterable[str], delay_ms: int) -> None:
+        for path in paths:
+            self.disk.unlink(path)
+
+    def directory_failed(self, log_directory: str, error: OSError) -> None:
+        self.failures.append(error)
+
+    def flush_all(self) -> None:
+        logs, self.to_flush = self.to_flush, []
+        for log in logs:
+            job = FlushJob(log)
+            job.run()
+            job.finish()
+
+
+def config(**settings: Any) -> LogConfig:
+    """Kafka's defaults but for these, written with underscores."""
+    return log_config(Settings({}), {k.replace("_", "."): str(v) for k, v in settings.items()})
+
+
+class LogBox:
+    """One log, and what it takes to close and open it again."""
+
+    def __init__(self, disk: Disk | None = None, root: str = "/logs", **settings: Any) -> None:
+        self.clock = ManualClock()
+        self.disk = disk or MemoryDisk(self.clock.wall_ms)
+        self.root = root
+        self.disk.mkdir(root)
+        self.config = config(**settings)
+        self.rng = Random(1)
+        self.open()
+
+    def open(
+        self, *, recover: bool = False, checkpoint: Checkpoint | None = None, capacity: int = 256
+    ) -> PartitionLog:
+        self.context = LogContext(
+            self.disk, self.clock, self.rng, handles=FileHandles(self.disk, capacity)
+        )
+        self.upkeep = NotingUpkeep(self.disk)
+        extra = {} if checkpoint is None else {"checkpoint": checkpoint}
+        self.log = PartitionLog(
+            self.context, self.upkeep, self.root, TP, TOPIC_ID, self.config, **extra
+        )
+        self.recovery = self.log.load(recover=recover)
+        return self.log
+
+    def append(self, *values: bytes | None, epoch: int = 0, **options: Any) -> Any:
+        return self.log.append_as_leader(
+            batch(*values, timestamp=self.clock.now_ms, **options), epoch, self.clock.now_ms
+        )
+
+
+def batch(
+    *values: bytes | None,
+    timestamp: int = START_MS,
+    key: bytes | None = None,
+    **options: Any,
+) -> bytearray:
+    """A produced batch; a list of keys goes as ``keys``."""
+    keys = options.pop("keys", [key] * len(values))
+    records = [
+        Record(index, timestamp, key, value)
+        for index, (key, value) in enumerate(zip(keys, values, strict=True))
+    ]
+    return build_batch(records, **options)
