@@ -48,6 +48,12 @@ XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = XERIAL_MAGIC + b"\0\0\0\1\0\0\0\1"
 XERIAL_BLOCK = 32 << 10
 
+LZ4_HEADER = bytes.fromhex("04224d18 60 40 82")
+"""Magic number; version 1 with independent blocks and nothing else; 64 KB a block; check byte."""
+LZ4_BLOCK = 64 << 10
+_LZ4_PLAIN = 1 << 31
+_LZ4_END = bytes(4)
+
 # Kafka's default level of lz4 is 9, and there it stands for the fast compressor, not for level 9
 # of the high compression one; all other levels are the latter's (KIP-390).
 LZ4_DEFAULT_LEVEL = 9
@@ -57,6 +63,7 @@ ZSTD_DEFAULT_LEVEL = 3
 _SNAPPY_MOST = 22
 
 _INT32 = Struct(">i")
+_UINT32_LE = Struct("<I")
 
 
 def _cramjam() -> Any:
@@ -174,12 +181,24 @@ def _read_snappy_block(block: memoryview, room: int) -> bytes:
 
 
 def _lz4(data: Buffer, level: int | None) -> bytes:
-    fast = level is None or level == LZ4_DEFAULT_LEVEL
-    writer = _cramjam().lz4.Compressor(
-        level=1 if fast else level, content_checksum=False, block_linked=False
-    )
-    writer.compress(bytes(data))
-    return bytes(writer.finish())
+    lz4 = _cramjam().lz4
+    if level is not None and level != LZ4_DEFAULT_LEVEL:
+        # High compression is to be had in the library's own frames alone. They have a checksum
+        # for each block, which Kafka's clients know but do not write.
+        writer = lz4.Compressor(level=level, content_checksum=False, block_linked=False)
+        writer.compress(bytes(data))
+        return bytes(writer.finish())
+    view = memoryview(data)
+    out = [LZ4_HEADER]
+    for start in range(0, len(view), LZ4_BLOCK):
+        plain = view[start : start + LZ4_BLOCK]
+        block = bytes(lz4.compress_block(plain, store_size=False))
+        if len(block) < len(plain):
+            out += (_UINT32_LE.pack(len(block)), block)
+        else:
+            out += (_UINT32_LE.pack(len(plain) | _LZ4_PLAIN), bytes(plain))
+    out.append(_LZ4_END)
+    return b"".join(out)
 
 
 def _zstd(data: Buffer, level: int | None) -> bytes:
