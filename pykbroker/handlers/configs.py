@@ -9,7 +9,7 @@ A broker answers for its own settings and loggers; clients ask the broker they m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pykbroker.config.definitions import ConfigError
 from pykbroker.handlers.api import handles
@@ -143,7 +143,10 @@ async def incremental_alter_configs(
         forwarded = incremental.IncrementalAlterConfigsRequest(
             resources=rest, validate_only=request.validate_only
         )
-        response = await ctx.broker.controller.call(forwarded)
+        response = cast(
+            "incremental.IncrementalAlterConfigsResponse",
+            await ctx.broker.controller.call(forwarded),
+        )
     stored = {(r.resource_type, r.resource_name): r for r in response.responses}
     response.responses = [
         incremental.AlterConfigsResourceResponse(
@@ -168,7 +171,7 @@ async def alter_configs(
     response = legacy.AlterConfigsResponse()
     if rest:
         forwarded = legacy.AlterConfigsRequest(resources=rest, validate_only=request.validate_only)
-        response = await ctx.broker.controller.call(forwarded)
+        response = cast("legacy.AlterConfigsResponse", await ctx.broker.controller.call(forwarded))
     stored = {(r.resource_type, r.resource_name): r for r in response.responses}
     response.responses = [
         legacy.AlterConfigsResourceResponse(
