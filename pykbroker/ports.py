@@ -28,6 +28,10 @@ class Clock(Protocol):
 
     def monotonic_ms(self) -> int: ...
 
+    def monotonic_ns(self) -> int:
+        """For measuring how long something took; the same clock as ``monotonic_ms``."""
+        ...
+
     def call_at(self, when_ms: int, callback: Callable[[], None]) -> TimerHandle:
         """Call once at or after ``when_ms`` on the monotonic clock, on the loop."""
         ...

@@ -27,6 +27,9 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
     def call_at(self, when_ms: int, callback: Callable[[], None]) -> TimerHandle:
         loop = self._loop
         if loop is None:

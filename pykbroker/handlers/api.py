@@ -64,3 +64,7 @@ class Context:
     received_ms: int
     """Monotonic."""
     request_bytes: int = 0
+    busy_ns: int = 0
+    """How long the handler ran; measured only where a quota needs it."""
+    is_exempt: bool = False
+    """Another broker's request: no client quota counts it."""

@@ -196,12 +196,18 @@ class ClientConnection:
 
     def _dispatch(self, request: Request, context: Context) -> None:
         slot = Slot(context)
+        clock = self._broker.clock
+        begun_ns = clock.monotonic_ns() if self._broker.quotas.measures_time else 0
         try:
             answer = HANDLERS[context.api_key](request, context)
         except Exception as error:
             answer = self._failure(request, context, error)
+        if begun_ns:
+            context.busy_ns = clock.monotonic_ns() - begun_ns
         if answer is None:
-            self._broker.quotas.request_done(context, None)
+            throttle_ms = self._broker.quotas.request_done(context, None)
+            if throttle_ms > 0:
+                self._mute(throttle_ms)
             return
         if isinstance(answer, Deferral):
             slot.deferral = answer
