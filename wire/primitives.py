@@ -1,17 +1,24 @@
-"""Reading and writing the protocol's primitive types.
+"""The elements of the protocol, read and written one at a time.
 
-Readers take a memoryview and a position and return (value, next position). Whatever length or
-count the wire claims is checked against what is left by ``claim`` before anything is made from it.
+Readers take the data and a position and give back the value and the next position. Straight-line
+code made by ``wire.decoding`` and ``wire.encoding`` repeats the short cases of these inline and
+comes here for the rare ones.
+
+The rule: a count or a size that the peer claims is checked against the bytes that are left
+(``check_room``) before anything is allocated for it. A position never moves backwards.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, NoReturn
 
 from wire.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from wire.schema import Buffer
 
 FORMATS = {
@@ -25,184 +32,231 @@ FORMATS = {
     "float64": "d",
     "uuid": "16s",
 }
-"""Struct codes of the types whose size is fixed."""
+"""``struct`` formats of the types that always take the same room."""
+SIZES = {kind: Struct(">" + code).size for kind, code in FORMATS.items()}
 
-INT16 = struct.Struct(">h")
-INT32 = struct.Struct(">i")
+MAX_VARINT_BYTES = 5
+MAX_VARLONG_BYTES = 10
+
+read_int16 = Struct(">h").unpack_from
+read_int32 = Struct(">i").unpack_from
+write_int16 = Struct(">h").pack
+write_int32 = Struct(">i").pack
 
 
-def claim(count: int, minimum_size: int, position: int, end: int) -> int:
-    """The one check of a claimed length: ``count`` elements must fit in what is left."""
-    if count * minimum_size > end - position:
-        raise DecodeError(f"{count} elements are claimed where {end - position} bytes are left")
-    return count
+def check_room(count: int, minimum: int, left: int) -> None:
+    """Refuse what cannot be there: ``count`` elements of at least ``minimum`` bytes each."""
+    if not 0 <= count * minimum <= left:
+        refuse_length(count, minimum, left)
 
 
-def read_uvarint(data: memoryview, position: int) -> tuple[int, int]:
-    """At most five bytes and 32 bits."""
+def refuse_length(count: int, minimum: int, left: int) -> NoReturn:
+    if count == -1:
+        raise DecodeError("null where a value is needed")
+    if count < 0:
+        raise DecodeError(f"negative length {count}")
+    what = "bytes" if minimum == 1 else f"elements of {minimum} bytes or more"
+    raise DecodeError(f"{count} {what} claimed, {left} bytes left")
+
+
+# Variable-length integers.
+
+
+def read_uvarint(data: Buffer, position: int) -> tuple[int, int]:
     byte = data[position]
-    position += 1
-    if byte < 0x80:
-        return byte, position
-    value = byte & 0x7F
-    shift = 7
-    while shift <= 28:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value > 0xFFFFFFFF:
+    if byte < 128:
+        return byte, position + 1
+    return read_uvarint_rest(data, position + 1, byte)
+
+
+def read_uvarint_rest(data: Buffer, position: int, first: int) -> tuple[int, int]:
+    """Go on after a first byte that has its high bit set."""
+    value, shift = first & 127, 7
+    for index in range(position, position + MAX_VARINT_BYTES - 1):
+        byte = data[index]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            if value >> 32:
                 break
-            return value, position
+            return value, index + 1
         shift += 7
-    raise DecodeError("a varint is longer than its type")
+    raise DecodeError("varint of more than 32 bits")
 
 
-def write_uvarint(out: bytearray, value: int) -> None:
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+def read_uvarlong(data: Buffer, position: int) -> tuple[int, int]:
+    value = shift = 0
+    for index in range(position, position + MAX_VARLONG_BYTES):
+        byte = data[index]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            if value >> 64:
+                break
+            return value, index + 1
+        shift += 7
+    raise DecodeError("varint of more than 64 bits")
+
+
+def read_varint(data: Buffer, position: int) -> tuple[int, int]:
+    value, position = read_uvarint(data, position)
+    return (value >> 1) ^ -(value & 1), position
+
+
+def read_varlong(data: Buffer, position: int) -> tuple[int, int]:
+    value, position = read_uvarlong(data, position)
+    return (value >> 1) ^ -(value & 1), position
+
+
+def uvarint(value: int) -> bytes:
+    """Also for longer values than 32 bits; negative ones have no unsigned form."""
+    if value < 0:
+        raise EncodeError(f"{value} is negative")
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
         value >>= 7
     out.append(value)
-
-
-def uvarint_bytes(value: int) -> bytes:
-    out = bytearray()
-    write_uvarint(out, value)
     return bytes(out)
 
 
-def read_int16_length(data: memoryview, position: int) -> tuple[int, int]:
-    return INT16.unpack_from(data, position)[0], position + 2
+def varint(value: int) -> bytes:
+    if not -(1 << 31) <= value < 1 << 31:
+        raise EncodeError(f"{value} takes more than 32 bits")
+    return uvarint((value << 1) ^ (value >> 31))
 
 
-def read_int32_length(data: memoryview, position: int) -> tuple[int, int]:
-    return INT32.unpack_from(data, position)[0], position + 4
+def varlong(value: int) -> bytes:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise EncodeError(f"{value} takes more than 64 bits")
+    return uvarint((value << 1) ^ (value >> 63))
 
 
-def read_compact_length(data: memoryview, position: int) -> tuple[int, int]:
-    """Length plus one on the wire; -1 is null."""
-    value, position = read_uvarint(data, position)
-    return value - 1, position
+# Strings and bytes. A length of -1 is null; compact lengths are one higher on the wire.
 
 
-def _text(data: memoryview, position: int, length: int, end: int) -> tuple[str, int]:
-    stop = position + claim(length, 1, position, end)
-    return str(data[position:stop], "utf-8"), stop
+def read_length(data: Buffer, position: int, compact: bool, is_string: bool) -> tuple[int, int]:
+    """A length that is not checked yet."""
+    if compact:
+        length, position = read_uvarint(data, position)
+        return length - 1, position
+    if is_string:
+        return read_int16(data, position)[0], position + 2
+    return read_int32(data, position)[0], position + 4
 
 
-def read_string(data: memoryview, position: int, end: int) -> tuple[str, int]:
-    length, position = read_int16_length(data, position)
-    if length < 0:
-        raise DecodeError("a string that cannot be null has a negative length")
-    return _text(data, position, length, end)
-
-
-def read_nullable_string(data: memoryview, position: int, end: int) -> tuple[str | None, int]:
-    length, position = read_int16_length(data, position)
-    if length < 0:
-        return _null(length, position)
-    return _text(data, position, length, end)
-
-
-def read_compact_string(data: memoryview, position: int, end: int) -> tuple[str, int]:
-    length, position = read_compact_length(data, position)
-    if length < 0:
-        raise DecodeError("a string that cannot be null is null")
-    return _text(data, position, length, end)
-
-
-def read_compact_nullable_string(
-    data: memoryview, position: int, end: int
+def read_nullable_string(
+    data: Buffer, position: int, *, compact: bool = False
 ) -> tuple[str | None, int]:
-    length, position = read_compact_length(data, position)
-    if length < 0:
+    length, position = read_length(data, position, compact, True)
+    if length == -1:
         return None, position
-    return _text(data, position, length, end)
+    check_room(length, 1, len(data) - position)
+    end = position + length
+    return str(data[position:end], "utf-8"), end
 
 
-def _null(length: int, position: int) -> tuple[None, int]:
-    if length != -1:
-        raise DecodeError(f"a length of {length}")
-    return None, position
+def read_string(data: Buffer, position: int, *, compact: bool = False) -> tuple[str, int]:
+    value, position = read_nullable_string(data, position, compact=compact)
+    if value is None:
+        raise DecodeError("null where a value is needed")
+    return value, position
 
 
-def read_view(
-    data: memoryview, position: int, end: int, *, flexible: bool, nullable: bool
-) -> tuple[memoryview | None, int]:
-    """Bytes, not copied."""
-    read_length = read_compact_length if flexible else read_int32_length
-    length, position = read_length(data, position)
-    if length < 0:
-        if not nullable:
-            raise DecodeError("bytes that cannot be null have no length")
-        return _null(length, position)
-    stop = position + claim(length, 1, position, end)
-    return data[position:stop], stop
-
-
-def read_bytes(
-    data: memoryview, position: int, end: int, *, flexible: bool, nullable: bool
+def read_nullable_bytes(
+    data: Buffer, position: int, *, compact: bool = False
 ) -> tuple[bytes | None, int]:
-    view, position = read_view(data, position, end, flexible=flexible, nullable=nullable)
-    return (None if view is None else bytes(view)), position
+    length, position = read_length(data, position, compact, False)
+    if length == -1:
+        return None, position
+    check_room(length, 1, len(data) - position)
+    end = position + length
+    return bytes(data[position:end]), end
 
 
-def read_count(
-    data: memoryview,
-    position: int,
-    end: int,
-    minimum_size: int,
-    *,
-    flexible: bool,
-    nullable: bool,
-) -> tuple[int, int]:
-    """The number of elements of an array; -1 is null."""
-    read_length = read_compact_length if flexible else read_int32_length
-    count, position = read_length(data, position)
-    if count < 0:
-        if not nullable or count != -1:
-            raise DecodeError(f"an array of {count} elements")
-        return -1, position
-    return claim(count, minimum_size, position, end), position
-
-
-def write_string(out: bytearray, value: str | None, *, flexible: bool, nullable: bool) -> None:
+def read_bytes(data: Buffer, position: int, *, compact: bool = False) -> tuple[bytes, int]:
+    value, position = read_nullable_bytes(data, position, compact=compact)
     if value is None:
-        if not nullable:
-            raise EncodeError("a string that cannot be null is None")
-        out += b"\x00" if flexible else b"\xff\xff"
-        return
+        raise DecodeError("null where a value is needed")
+    return value, position
+
+
+def string(value: str | None, *, compact: bool = False) -> bytes:
+    if value is None:
+        return b"\0" if compact else b"\xff\xff"
     encoded = value.encode()
-    if flexible:
-        write_uvarint(out, len(encoded) + 1)
-    elif len(encoded) > 0x7FFF:
-        raise EncodeError(f"a string of {len(encoded)} bytes")
-    else:
-        out += INT16.pack(len(encoded))
-    out += encoded
+    return (uvarint(len(encoded) + 1) if compact else write_int16(len(encoded))) + encoded
 
 
-def write_length(out: bytearray, length: int, *, flexible: bool) -> None:
-    """Of bytes or of an array; -1 is null."""
-    if flexible:
-        write_uvarint(out, length + 1)
-    else:
-        out += INT32.pack(length)
-
-
-def write_bytes(out: bytearray, value: Buffer | None, *, flexible: bool, nullable: bool) -> None:
+def bytes_(value: bytes | None, *, compact: bool = False) -> bytes:
     if value is None:
-        if not nullable:
-            raise EncodeError("bytes that cannot be null are None")
-        write_length(out, -1, flexible=flexible)
-        return
-    write_length(out, len(value), flexible=flexible)
-    out += value
+        return b"\0" if compact else b"\xff\xff\xff\xff"
+    return (uvarint(len(value) + 1) if compact else write_int32(len(value))) + value
 
 
-def read_null_mark(data: memoryview, position: int) -> tuple[bool, int]:
-    """The signed byte before a structure that may be null: -1 is null, 1 is present."""
-    mark = data[position]
-    if mark not in (1, 0xFF):
-        raise DecodeError(f"a null mark of {mark}")
-    return mark == 1, position + 1
+# The tagged section at the end of a structure (KIP-482).
+
+
+def skip_tags(data: Buffer, position: int, end: int) -> int:
+    """Past a whole tagged section."""
+    count, position = read_uvarint(data, position)
+    check_room(count, 2, end - position)
+    for _ in range(count):
+        _, position = read_uvarint(data, position)
+        size, position = read_uvarint(data, position)
+        check_room(size, 1, end - position)
+        position += size
+    return position
+
+
+def read_unknown_tags(target: Any, data: Buffer, position: int, end: int, count: int) -> int:
+    """The section of a structure that defines no tags, after the first byte of its count."""
+    if count > 127:
+        count, position = read_uvarint_rest(data, position, count)
+    check_room(count, 2, end - position)
+    for _ in range(count):
+        tag, position = read_uvarint(data, position)
+        size, position = read_uvarint(data, position)
+        check_room(size, 1, end - position)
+        keep_tag(target, tag, data[position : position + size])
+        position += size
+    return position
+
+
+def keep_tag(target: Any, tag: int, data: Buffer) -> None:
+    if target.unknown_tags is None:
+        target.unknown_tags = []
+    target.unknown_tags.append((tag, bytes(data)))
+
+
+def refuse_tag(tag: int) -> NoReturn:
+    raise DecodeError(f"tagged field {tag} is not as long as it claims")
+
+
+def tagged_section(fields: list[tuple[int, bytes]]) -> bytes:
+    """With its count; sorted, as the protocol wants it."""
+    parts = [uvarint(len(fields))]
+    for tag, data in sorted(fields):
+        parts += (uvarint(tag), uvarint(len(data)), data)
+    return b"".join(parts)
+
+
+# Arrays of integers and the like, in one go.
+
+
+class Runs(dict[int, "Callable[..., Any]"]):
+    """By number of elements: what reads or writes so many of a kind at once."""
+
+    def __init__(self, code: str, *, write: bool) -> None:
+        self._code = code
+        self._write = write
+
+    def __missing__(self, count: int) -> Callable[..., Any]:
+        many = self._code * count if len(self._code) > 1 else f"{count}{self._code}"
+        run = Struct(">" + many)
+        function = run.pack if self._write else run.unpack_from
+        if count <= 64:
+            self[count] = function
+        return function
+
+
+READ_RUNS = {kind: Runs(code, write=False) for kind, code in FORMATS.items()}
+WRITE_RUNS = {kind: Runs(code, write=True) for kind, code in FORMATS.items()}

@@ -46,3 +46,26 @@ class AddPartitionsToTxnResponse(Response, api_key=24, versions="0-5", flexible=
     error_code: int16 = at("4+", default=0, ignorable=True)
     results_by_transaction: list[AddPartitionsToTxnResult] = at("4+", default=[])
     results_by_topic_v3_and_below: list[AddPartitionsToTxnTopicResult] = at("0-3", default=[])
+
+
+def upgrade(request: AddPartitionsToTxnRequest, version: int) -> AddPartitionsToTxnRequest:
+    """Before v4, which brokers use, there is one transaction, at the top."""
+    if version >= 4:
+        return request
+    only = AddPartitionsToTxnTransaction(
+        transactional_id=request.v3_and_below_transactional_id,
+        producer_id=request.v3_and_below_producer_id,
+        producer_epoch=request.v3_and_below_producer_epoch,
+        topics=request.v3_and_below_topics,
+    )
+    return AddPartitionsToTxnRequest(transactions=[only])
+
+
+def downgrade(response: AddPartitionsToTxnResponse, version: int) -> AddPartitionsToTxnResponse:
+    if version >= 4:
+        return response
+    results = response.results_by_transaction
+    return AddPartitionsToTxnResponse(
+        throttle_time_ms=response.throttle_time_ms,
+        results_by_topic_v3_and_below=results[0].topic_results if results else [],
+    )

@@ -1,4 +1,7 @@
-"""DeleteTopics: the messages."""
+"""DeleteTopics: by name, and since v6 by id (KIP-516).
+
+v4 flexible - v5 error messages (KIP-599) - v6 topic ids
+"""
 
 from __future__ import annotations
 
@@ -26,3 +29,12 @@ class DeletableTopicResult(Struct):
 class DeleteTopicsResponse(Response, api_key=20, versions="0-6", flexible="4+"):
     throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
     responses: list[DeletableTopicResult] = []
+
+
+def upgrade(request: DeleteTopicsRequest, version: int) -> DeleteTopicsRequest:
+    if version >= 6:
+        return request
+    return DeleteTopicsRequest(
+        topics=[DeleteTopicState(name=name) for name in request.topic_names],
+        timeout_ms=request.timeout_ms,
+    )

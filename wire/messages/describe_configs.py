@@ -46,3 +46,15 @@ class DescribeConfigsResult(Struct):
 class DescribeConfigsResponse(Response, api_key=32, versions="0-4", flexible="4+"):
     throttle_time_ms: int32 = 0
     results: list[DescribeConfigsResult] = []
+
+
+def downgrade(response: DescribeConfigsResponse, version: int) -> DescribeConfigsResponse:
+    """v0 says only whether a value is the default."""
+    if version == 0:
+        for result in response.results:
+            for config in result.configs:
+                config.is_default = config.config_source == DEFAULT_SOURCE
+    return response
+
+
+DEFAULT_SOURCE = 5

@@ -31,3 +31,9 @@ class ElectLeadersResponse(Response, api_key=43, versions="0-2", flexible="2+"):
     throttle_time_ms: int32 = 0
     error_code: int16 = at("1+", default=0)
     replica_election_results: list[ReplicaElectionResult] = []
+
+
+def downgrade(response: ElectLeadersResponse, version: int) -> ElectLeadersResponse:
+    if version == 0:
+        response.error_code = 0
+    return response

@@ -1,4 +1,7 @@
-"""FindCoordinator: the messages."""
+"""FindCoordinator: which broker coordinates a group, a transactional id or a share partition.
+
+v1 key types - v3 flexible - v4 several keys (KIP-699) - v6 share groups (KIP-932)
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,23 @@ class FindCoordinatorResponse(Response, api_key=10, versions="0-6", flexible="3+
     host: string = at("0-3", default="")
     port: int32 = at("0-3", default=0)
     coordinators: list[Coordinator] = at("4+", default=[])
+
+
+def upgrade(request: FindCoordinatorRequest, version: int) -> FindCoordinatorRequest:
+    if version >= 4:
+        return request
+    return FindCoordinatorRequest(key_type=request.key_type, coordinator_keys=[request.key])
+
+
+def downgrade(response: FindCoordinatorResponse, version: int) -> FindCoordinatorResponse:
+    if version >= 4 or not response.coordinators:
+        return response
+    only = response.coordinators[0]
+    return FindCoordinatorResponse(
+        throttle_time_ms=response.throttle_time_ms,
+        error_code=only.error_code,
+        error_message=only.error_message,
+        node_id=only.node_id,
+        host=only.host,
+        port=only.port,
+    )

@@ -1,4 +1,8 @@
-"""JoinGroup: the messages."""
+"""JoinGroup: a member of a classic group asks to be in the next generation.
+
+v1 rebalance timeout - v4 the member id comes first (KIP-394) - v5 static members (KIP-345)
+v6 flexible - v7 protocol type - v8 reason (KIP-800) - v9 the leader may skip assigning
+"""
 
 from __future__ import annotations
 
@@ -37,3 +41,18 @@ class JoinGroupResponse(Response, api_key=11, versions="0-9", flexible="6+"):
     skip_assignment: bool = at("9+", default=False)
     member_id: string = ""
     members: list[JoinGroupResponseMember] = []
+
+
+def upgrade(request: JoinGroupRequest, version: int) -> JoinGroupRequest:
+    """v0 has one timeout for both: being silent and being late."""
+    if version == 0:
+        request.rebalance_timeout_ms = request.session_timeout_ms
+    return request
+
+
+def downgrade(response: JoinGroupResponse, version: int) -> JoinGroupResponse:
+    if version < 9:
+        response.skip_assignment = False
+    if version < 7 and response.protocol_name is None:
+        response.protocol_name = ""
+    return response

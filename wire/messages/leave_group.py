@@ -1,4 +1,7 @@
-"""LeaveGroup: the messages."""
+"""LeaveGroup: members go of their own accord.
+
+v3 several members, static ones too (KIP-345) - v4 flexible - v5 reasons (KIP-800)
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,20 @@ class LeaveGroupResponse(Response, api_key=13, versions="0-5", flexible="4+"):
     throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
     error_code: int16 = 0
     members: list[MemberResponse] = at("3+", default=[])
+
+
+def upgrade(request: LeaveGroupRequest, version: int) -> LeaveGroupRequest:
+    if version >= 3:
+        return request
+    member = MemberIdentity(member_id=request.member_id)
+    return LeaveGroupRequest(group_id=request.group_id, members=[member])
+
+
+def downgrade(response: LeaveGroupResponse, version: int) -> LeaveGroupResponse:
+    """The one member's error is the response's."""
+    if version >= 3:
+        return response
+    code = response.error_code
+    if not code and response.members:
+        code = response.members[0].error_code
+    return LeaveGroupResponse(throttle_time_ms=response.throttle_time_ms, error_code=code)

@@ -1,7 +1,14 @@
-"""ListOffsets: the messages."""
+"""ListOffsets: the offset at a time, or at either end.
+
+v1 one offset and its timestamp - v2 isolation level - v4 leader epochs (KIP-320)
+v5 OFFSET_NOT_AVAILABLE - v6 flexible - v7 offset of the largest timestamp (KIP-734)
+v8 earliest local (KIP-405) - v9 latest tiered (KIP-1005) - v10 timeout (KIP-1075)
+v11 earliest pending upload (KIP-1023)
+"""
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import Request, Response, Struct, at, int8, int16, int32, int64, string
 
 
@@ -41,3 +48,22 @@ class ListOffsetsTopicResponse(Struct):
 class ListOffsetsResponse(Response, api_key=2, versions="0-11", flexible="6+"):
     throttle_time_ms: int32 = at("2+", default=0, ignorable=True)
     topics: list[ListOffsetsTopicResponse] = []
+
+
+def downgrade(response: ListOffsetsResponse, version: int) -> ListOffsetsResponse:
+    """v0 has a list of offsets; before v5 a leader that does not know its end yet is no leader."""
+    if version >= 5:
+        return response
+    for topic in response.topics:
+        for partition in topic.partitions:
+            if partition.error_code == ErrorCode.OFFSET_NOT_AVAILABLE:
+                partition.error_code = ErrorCode.LEADER_NOT_AVAILABLE
+            if version < 4:
+                partition.leader_epoch = -1
+            if version == 0:
+                if not partition.old_style_offsets and partition.offset >= 0:
+                    partition.old_style_offsets = [partition.offset]
+                partition.timestamp = partition.offset = -1
+            else:
+                partition.old_style_offsets = []
+    return response

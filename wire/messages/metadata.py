@@ -1,4 +1,9 @@
-"""Metadata: the messages."""
+"""Metadata: brokers, topics, and who leads what.
+
+v1 null for all topics, controller - v2 cluster id - v4 creation can be refused - v5 offline replicas
+v7 leader epochs - v8 authorized operations (KIP-430) - v9 flexible - v10 topic ids (KIP-516)
+v11 no cluster operations - v12 by topic id alone - v13 an error for the whole (KIP-1102)
+"""
 
 from __future__ import annotations
 
@@ -51,3 +56,10 @@ class MetadataResponse(Response, api_key=3, versions="0-13", flexible="9+"):
     topics: list[MetadataResponseTopic] = []
     cluster_authorized_operations: int32 = at("8-10", default=-2147483648)
     error_code: int16 = at("13+", default=0, ignorable=True)
+
+
+def upgrade(request: MetadataRequest, version: int) -> MetadataRequest:
+    """v0 asks for all topics with an empty list, later versions with null."""
+    if version == 0 and not request.topics:
+        request.topics = None
+    return request

@@ -1,4 +1,9 @@
-"""OffsetFetch: the messages."""
+"""OffsetFetch: what a group has committed.
+
+v1 offsets from the internal topic - v2 all topics, error of the group - v5 leader epochs (KIP-320)
+v6 flexible - v7 stable offsets only (KIP-447) - v8 several groups (KIP-709)
+v9 member id and epoch (KIP-848) - v10 topic ids (KIP-848)
+"""
 
 from __future__ import annotations
 
@@ -68,3 +73,42 @@ class OffsetFetchResponse(Response, api_key=9, versions="0-10", flexible="6+"):
     topics: list[OffsetFetchResponseTopic] = at("0-7", default=[])
     error_code: int16 = at("2-7", default=0, ignorable=True)
     groups: list[OffsetFetchResponseGroup] = at("8+", default=[])
+
+
+def upgrade(request: OffsetFetchRequest, version: int) -> OffsetFetchRequest:
+    """Before v8 there is one group, at the top; v0 and v1 cannot ask for all topics."""
+    if version >= 8:
+        return request
+    topics = None
+    if request.topics is not None:
+        topics = [
+            OffsetFetchRequestTopics(name=t.name, partition_indexes=t.partition_indexes)
+            for t in request.topics
+        ]
+    group = OffsetFetchRequestGroup(group_id=request.group_id, topics=topics)
+    return OffsetFetchRequest(groups=[group], require_stable=request.require_stable)
+
+
+def downgrade(response: OffsetFetchResponse, version: int) -> OffsetFetchResponse:
+    if version >= 8 or not response.groups:
+        return response
+    group = response.groups[0]
+    topics = [
+        OffsetFetchResponseTopic(
+            name=t.name,
+            partitions=[
+                OffsetFetchResponsePartition(
+                    partition_index=p.partition_index,
+                    committed_offset=p.committed_offset,
+                    committed_leader_epoch=p.committed_leader_epoch,
+                    metadata=p.metadata,
+                    error_code=p.error_code,
+                )
+                for p in t.partitions
+            ],
+        )
+        for t in group.topics
+    ]
+    return OffsetFetchResponse(
+        throttle_time_ms=response.throttle_time_ms, topics=topics, error_code=group.error_code
+    )

@@ -1,7 +1,14 @@
-"""Produce: the messages."""
+"""Produce: append record batches.
+
+v1 throttle time - v2 message format 1, log append time - v3 message format 2, transactions
+v4 KAFKA_STORAGE_ERROR - v5 log start offset - v7 zstd (KIP-110) - v8 errors per record (KIP-467)
+v9 flexible - v10 where the leader went (KIP-951) - v11 transactions verified (KIP-890)
+v12 partitions join a transaction by it (KIP-890) - v13 topic ids (KIP-516)
+"""
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import (
     ZERO_UUID,
     Request,
@@ -73,3 +80,16 @@ class ProduceResponse(Response, api_key=0, versions="0-13", flexible="9+"):
     responses: list[TopicProduceResponse] = []
     throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
     node_endpoints: list[NodeEndpoint] = at("10+", default=[], tag=0)
+
+
+def downgrade(response: ProduceResponse, version: int) -> ProduceResponse:
+    """What an older client is not told: where the leader went, and disks that failed."""
+    if version >= 10:
+        return response
+    response.node_endpoints = []
+    for topic in response.responses:
+        for partition in topic.partition_responses:
+            partition.current_leader = LeaderIdAndEpoch()
+            if version < 4 and partition.error_code == ErrorCode.KAFKA_STORAGE_ERROR:
+                partition.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    return response

@@ -199,7 +199,7 @@ def encode_message_set(
     # In format 1 messages inside a wrapper count from its first.
     base = records[0].offset if magic and compression else 0
     messages = b"".join(
-        _encode_message(
+        encode_message(
             magic,
             record.offset - base,
             record.timestamp if fixed is None else fixed,
@@ -215,12 +215,13 @@ def encode_message_set(
     if compression == Compression.LZ4 and magic == 0:
         packed = broken_lz4_header(packed)
     timestamp = max(record.timestamp for record in records) if fixed is None else fixed
-    return _encode_message(magic, records[-1].offset, timestamp, bit | compression, None, packed)
+    return encode_message(magic, records[-1].offset, timestamp, bit | compression, None, packed)
 
 
-def _encode_message(
+def encode_message(
     magic: int, offset: int, timestamp: int, attributes: int, key: bytes | None, value: bytes | None
 ) -> bytes:
+    """One message as it stands on the wire, the attributes as given."""
     size = _BODY[magic] - LOG_OVERHEAD + 8 + len(key or b"") + len(value or b"")
     stamp = (timestamp,) if magic else ()
     try:
