@@ -1,0 +1,53 @@
+"""What a controller's decision is made from, and what it consists of.
+
+A decision changes nothing. Its changes are written in their order, in one transaction where the
+store's limit allows, else in several: so every prefix of them must leave a cluster that is whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from pykbroker.state.errors import KafkaError
+from wire.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from pykbroker.config.settings import Settings
+    from pykbroker.ports import Random
+    from pykbroker.state.controller.facts import Change
+    from pykbroker.state.controller.image import MetadataImage
+
+R = TypeVar("R")
+
+MAX_PARTITIONS_PER_REQUEST = 10_000
+"""Kafka's controller refuses more as a matter of policy."""
+
+
+class View(NamedTuple):
+    """The cluster as the controller knows it, its own settings, and its randomness."""
+
+    image: MetadataImage
+    settings: Settings
+    rng: Random
+
+
+class Note(NamedTuple):
+    """Something the operator should read once the decision is written."""
+
+    event: str
+    fields: dict[str, Any]
+    is_warning: bool = False
+
+
+@dataclass(slots=True)
+class Decision(Generic[R]):
+    response: R
+    changes: list[Change] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def excessive() -> KafkaError:
+    return KafkaError(
+        ErrorCode.POLICY_VIOLATION, "Excessively large number of partitions per request."
+    )

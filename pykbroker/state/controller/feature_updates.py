@@ -1,0 +1,114 @@
+"""UpdateFeatures: finalized levels are raised and lowered within what every broker can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.state.controller.decision import Decision, Note, View
+from pykbroker.state.controller.facts import Change
+from pykbroker.state.controller.keys import feature_key
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.features import METADATA_VERSION, NEW_CLUSTER_LEVELS, SUPPORTED_FEATURES
+from wire.errors import ErrorCode
+from wire.messages.metadata_records import FeatureLevelRecord
+from wire.messages.update_features import UpdatableFeatureResult, UpdateFeaturesResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pykbroker.state.controller.image import MetadataImage
+    from wire.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
+
+UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE = 1, 2, 3
+
+
+def first_levels(image: MetadataImage) -> list[Change]:
+    """What a cluster that has no levels yet starts with."""
+    if image.features:
+        return []
+    return [_change(name, level) for name, level in NEW_CLUSTER_LEVELS.items()]
+
+
+def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[UpdateFeaturesResponse]:
+    """All or nothing. The results per feature are what versions 0 and 1 read."""
+    decision = Decision(UpdateFeaturesResponse(error_message=None))
+    wanted = {update.feature: update for update in request.feature_updates}
+    try:
+        for update in wanted.values():
+            _check(update, view.image)
+    except KafkaError as error:
+        decision.response.error_code = error.code
+        decision.response.error_message = (
+            "The update failed for all features since the following feature had an error: "
+            f"{error.message}"
+        )
+        return decision
+    decision.response.results = [
+        UpdatableFeatureResult(feature=name, error_message=None) for name in wanted
+    ]
+    if request.validate_only:
+        return decision
+    for update in wanted.values():
+        level = update.max_version_level
+        if level != view.image.features.get(update.feature, 0):
+            decision.changes.append(_change(update.feature, level))
+            fields = {"feature": update.feature, "level": level}
+            decision.notes.append(Note("feature level changed", fields))
+    return decision
+
+
+def _change(name: str, level: int) -> Change:
+    if level == 0:
+        return Change(feature_key(name), None)
+    return Change(feature_key(name), FeatureLevelRecord(name=name, feature_level=level))
+
+
+def _check(update: FeatureUpdateKey, image: MetadataImage) -> None:
+    name, level = update.feature, update.max_version_level
+    upgrade_type = SAFE_DOWNGRADE if update.allow_downgrade else update.upgrade_type
+    if upgrade_type not in (UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE):
+        raise _invalid(update, "The controller does not support the given upgrade type.")
+    if level < 0:
+        raise _invalid(update, "A feature version cannot be less than 0.")
+    _check_supported(update, f"Local controller {image.controller_id}", SUPPORTED_FEATURES)
+    for node, broker in sorted(image.brokers.items()):
+        _check_supported(update, f"Broker {node}", broker.features)
+    current = image.features.get(name, 0)
+    if level < current and upgrade_type == UPGRADE:
+        raise _invalid(
+            update,
+            "Can't downgrade the version of this feature without setting the upgrade type to "
+            "either safe or unsafe downgrade.",
+        )
+    if level > current and upgrade_type != UPGRADE:
+        raise _invalid(update, "Can't downgrade to a newer version.")
+    if name == METADATA_VERSION and level < current:
+        reason = (
+            "Refusing to perform the requested downgrade because it might delete metadata "
+            "information."
+        )
+        if upgrade_type == UNSAFE_DOWNGRADE:
+            reason = "Unsafe metadata downgrade is not supported in this version."
+        raise KafkaError(
+            ErrorCode.INVALID_UPDATE_VERSION,
+            f"Unsupported metadata.version downgrade from {current} to {level}. {reason}",
+        )
+
+
+def _check_supported(
+    update: FeatureUpdateKey, who: str, features: Mapping[str, tuple[int, int]]
+) -> None:
+    low, high = features.get(update.feature, (0, 0))
+    # Level 0 switches a feature off, which everybody can do where it may be off at all.
+    if low <= update.max_version_level <= high or (update.max_version_level == 0 and low <= 1):
+        return
+    if high == 0:
+        raise _invalid(update, f"{who} does not support this feature.")
+    raise _invalid(update, f"{who} only supports versions {low}-{high}")
+
+
+def _invalid(update: FeatureUpdateKey, reason: str) -> KafkaError:
+    return KafkaError(
+        ErrorCode.INVALID_UPDATE_VERSION,
+        f"Invalid update version {update.max_version_level} for feature {update.feature}. {reason}",
+    )

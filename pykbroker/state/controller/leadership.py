@@ -1,0 +1,208 @@
+"""Leadership of many partitions at once: when a broker comes or goes, and by election."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.config.topic import topic_value
+from pykbroker.state.controller.decision import Decision, Note, View
+from pykbroker.state.controller.elections import (
+    Election,
+    Electorate,
+    Target,
+    elect,
+    is_unclean,
+)
+from pykbroker.state.controller.facts import Change
+from pykbroker.state.controller.keys import partition_key
+from pykbroker.state.controller.partitions import is_active
+from pykbroker.state.controller.replay import partition_record
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.types import NO_LEADER
+from wire.errors import ErrorCode
+from wire.messages.elect_leaders import (
+    ElectLeadersResponse,
+    PartitionResult,
+    ReplicaElectionResult,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pykbroker.state.controller.image import MetadataImage, PartitionImage, TopicImage
+    from pykbroker.state.types import NodeId
+    from wire.messages.elect_leaders import ElectLeadersRequest
+
+TOPIC_RESOURCE = 2
+PREFERRED, UNCLEAN = 0, 1
+"""Election types on the wire."""
+
+
+class Elections:
+    """Elects, and writes down what changed."""
+
+    def __init__(self, view: View, is_active: Callable[[NodeId], bool]) -> None:
+        self._view = view
+        self._is_active = is_active
+        self._plain: Electorate | None = None
+        self.changes: list[Change] = []
+        self.notes: list[Note] = []
+
+    def electorate(self, topic: TopicImage) -> Electorate:
+        """Nearly every topic has the cluster's own minimum ISR and no unclean elections."""
+        overrides = self._view.image.config_of(TOPIC_RESOURCE, topic.name)
+        if not overrides and self._plain is not None:
+            return self._plain
+        settings = self._view.settings
+        min_isr = topic_value(settings, overrides, "min.insync.replicas")
+        unclean = topic_value(settings, overrides, "unclean.leader.election.enable")
+        assert isinstance(min_isr, int)
+        election = Election.UNCLEAN if unclean else Election.ONLINE
+        electorate = Electorate(self._is_active, min_isr, election)
+        if not overrides:
+            self._plain = electorate
+        return electorate
+
+    def run(
+        self,
+        topic: TopicImage,
+        index: int,
+        target: Target | None = None,
+        election: Election | None = None,
+    ) -> bool:
+        """Whether the partition changes. ``election`` overrides what the topic's settings say."""
+        before = topic.partitions[index]
+        electorate = self.electorate(topic)
+        if election is not None:
+            electorate = Electorate(electorate.is_active, electorate.min_isr, election)
+        after = elect(before, electorate, target)
+        if after is None:
+            return False
+        key = partition_key(topic.topic_id, index)
+        self.changes.append(Change(key, partition_record(topic.topic_id, index, after)))
+        if is_unclean(before, after):
+            self.notes.append(_unclean(topic, index, before, after))
+        return True
+
+
+def _unclean(topic: TopicImage, index: int, before: PartitionImage, after: PartitionImage) -> Note:
+    return Note(
+        "unclean leader election: committed records may be lost",
+        {
+            "topic": topic.name,
+            "partition": index,
+            "leader": after.leader,
+            "isr": list(before.isr),
+            "elr": list(before.elr),
+            "last_known_leader": list(before.last_known_elr),
+        },
+        is_warning=True,
+    )
+
+
+def broker_leaves(view: View, node: NodeId, *, lost_tail: bool) -> Elections:
+    """It leaves every ISR and leads nothing; with its tail lost it is eligible for nothing."""
+    image = view.image
+    elections = Elections(view, lambda other: other != node and is_active(image, other))
+    for topic, index, partition in _partitions(image):
+        concerned = node in partition.isr or node == partition.leader
+        if concerned or (lost_tail and node in partition.elr):
+            isr = tuple(other for other in partition.isr if other != node)
+            target = Target(isr=isr, lost_tail=(node,) if lost_tail else ())
+            elections.run(topic, index, target)
+    return elections
+
+
+def broker_joins(view: View, node: NodeId) -> Elections:
+    """Partitions without a leader may have found one."""
+    image = view.image
+    elections = Elections(view, lambda other: other == node or is_active(image, other))
+    for topic, index, partition in _partitions(image):
+        if partition.leader == NO_LEADER and node in partition.replicas:
+            elections.run(topic, index)
+    return elections
+
+
+def _partitions(image: MetadataImage) -> Iterator[tuple[TopicImage, int, PartitionImage]]:
+    for topic in image.topics.values():
+        for index, partition in enumerate(topic.partitions):
+            yield topic, index, partition
+
+
+def elect_leaders(request: ElectLeadersRequest, view: View) -> Decision[ElectLeadersResponse]:
+    """For all partitions, those that need no election are left out of the answer."""
+    if request.election_type not in (PREFERRED, UNCLEAN):
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST, f"Unknown election type {request.election_type}"
+        )
+    image = view.image
+    elections = Elections(view, lambda node: is_active(image, node))
+    everything = request.topic_partitions is None
+    if request.topic_partitions is None:
+        asked = [(t.name, list(range(len(t.partitions)))) for t in image.topics.values()]
+    else:
+        asked = [(t.topic, t.partitions) for t in request.topic_partitions]
+    response = ElectLeadersResponse()
+    for name, partitions in asked:
+        result = ReplicaElectionResult(topic=name)
+        response.replica_election_results.append(result)
+        done: set[int] = set()
+        for index in partitions:
+            code, message = _elect_one(elections, image, name, index, request.election_type, done)
+            if everything and code == ErrorCode.ELECTION_NOT_NEEDED:
+                continue
+            result.partition_result.append(
+                PartitionResult(partition_id=index, error_code=code, error_message=message)
+            )
+    return Decision(response, elections.changes, elections.notes)
+
+
+def _elect_one(
+    elections: Elections,
+    image: MetadataImage,
+    name: str,
+    index: int,
+    election_type: int,
+    done: set[int],
+) -> tuple[ErrorCode, str | None]:
+    topic = image.topics.get(name)
+    if topic is None:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such topic as {name}"
+    if not 0 <= index < len(topic.partitions):
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such partition as {name}-{index}"
+    partition = topic.partitions[index]
+    preferred = election_type == PREFERRED
+    needless = partition.leader == (partition.replicas[0] if preferred else partition.leader)
+    if not preferred:
+        needless = partition.leader != NO_LEADER
+    if needless or index in done:
+        return ErrorCode.ELECTION_NOT_NEEDED, "Leader election not needed for topic partition."
+    election = Election.PREFERRED if preferred else Election.UNCLEAN
+    if elections.run(topic, index, election=election):
+        done.add(index)
+        return ErrorCode.NONE, None
+    if preferred:
+        message = "The preferred leader was not available."
+        return ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE, message
+    message = "Eligible topic partition leaders are not available."
+    return ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, message
+
+
+def rebalance_leaders(view: View, limit: int) -> Elections:
+    """Preferred elections where the preferred replica could lead and does not."""
+    image = view.image
+    elections = Elections(view, lambda node: is_active(image, node))
+    for topic, index, partition in _partitions(image):
+        if partition.leader != partition.replicas[0] and len(elections.changes) < limit:
+            elections.run(topic, index, election=Election.PREFERRED)
+    return elections
+
+
+def elect_uncleanly(view: View, limit: int) -> Elections:
+    """For topics that allow it, when their partitions have stayed without a leader."""
+    image = view.image
+    elections = Elections(view, lambda node: is_active(image, node))
+    for topic, index, partition in _partitions(image):
+        if partition.leader == NO_LEADER and len(elections.changes) < limit:
+            elections.run(topic, index)
+    return elections
