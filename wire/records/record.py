@@ -136,7 +136,8 @@ def read_body(
     raw = memoryview(buf)[pos + RECORDS : pos + LOG_OVERHEAD + header.batch_length]
     # Slices of bytes are the keys and values themselves: one copy here saves one for each.
     codec = header.compression
-    return decompress(codec, raw, max_decompressed_bytes) if codec else bytes(raw)
+    # Compaction leaves batches without records, and without a compressed nothing either.
+    return decompress(codec, raw, max_decompressed_bytes) if codec and raw else bytes(raw)
 
 
 def parse_records(

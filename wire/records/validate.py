@@ -35,6 +35,7 @@ from wire.records.batch import (
 from wire.records.compression import MAX_DECOMPRESSED_BYTES, Compression, compress
 from wire.records.crc import crc32c
 from wire.records.errors import CorruptBatch, InvalidHeader, UnsupportedMagic
+from wire.records.legacy import convert_up
 from wire.records.record import iter_records, read_body, read_headers, read_uvarint
 
 if TYPE_CHECKING:
@@ -136,6 +137,20 @@ def validate(buf: Buffer, rules: Rules, now_ms: int) -> list[ValidBatch]:
     if len(found) > 1 and rules.from_client:
         raise _invalid(f"{len(found)} record batches where one is allowed")
     return found
+
+
+def in_format_2(buf: Buffer, rules: Rules) -> Buffer:
+    """What a Produce request of version 0 to 2 holds, converted if it must be; to be validated
+    then like any other.
+    """
+    try:
+        if magic_of(buf) == 2:
+            return buf
+        return convert_up(
+            buf, compression=rules.compression, max_decompressed_bytes=rules.max_decompressed_bytes
+        )
+    except CorruptBatch as problem:
+        raise InvalidRecords(ErrorCode.CORRUPT_MESSAGE, str(problem)) from None
 
 
 def _invalid(message: str) -> InvalidRecords:
