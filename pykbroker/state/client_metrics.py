@@ -34,14 +34,14 @@ class Subscription(NamedTuple):
 
     name: str
     metrics: tuple[str, ...]
-    """Prefixes of metric names; ``*`` or the empty prefix is every metric."""
+    """Prefixes of metric names; ``*`` is every metric."""
     interval_ms: int
     match: tuple[tuple[str, re.Pattern[str]], ...]
     """All must match; a subscription without any matches every client."""
 
     def matches(self, client: Mapping[str, str]) -> bool:
         return all(
-            pattern.fullmatch(client.get(parameter, "")) is not None
+            parameter in client and pattern.fullmatch(client[parameter]) is not None
             for parameter, pattern in self.match
         )
 
