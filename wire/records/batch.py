@@ -65,7 +65,6 @@ INT16 = Struct(">h")
 INT32 = Struct(">i")
 UINT32 = Struct(">I")
 INT64 = Struct(">q")
-_LENGTH_EPOCH_MAGIC = Struct(">iib")
 _read_header = HEADER.unpack_from
 _new = tuple.__new__  # what BatchHeader._make does, in half the time
 
@@ -211,19 +210,18 @@ def _is_whole(buf: Buffer, pos: int) -> bool:
     return left >= RECORDS if length < 0 else left >= LOG_OVERHEAD + length
 
 
-def verify_crc(buf: Buffer, pos: int = 0) -> None:
-    """Raise CorruptBatch unless the batch at ``pos`` lies in ``buf`` and its checksum holds."""
-    if len(buf) - pos < RECORDS:
-        _refuse_short(buf, pos)
-    length, _, magic = _LENGTH_EPOCH_MAGIC.unpack_from(buf, pos + BATCH_LENGTH)
-    end = pos + LOG_OVERHEAD + length
-    if magic != 2 or length < RECORDS - LOG_OVERHEAD or end > len(buf):
-        read_header(buf, pos)
-    stored: int = UINT32.unpack_from(buf, pos + CRC)[0]
+def verify_crc(buf: Buffer, pos: int = 0, header: BatchHeader | None = None) -> None:
+    """Raise CorruptBatch unless the batch at ``pos`` lies in ``buf`` and its checksum holds.
+
+    ``header`` is what ``read_header`` gave for it, where that was called already.
+    """
+    if header is None:
+        header = read_header(buf, pos)
+    end = pos + LOG_OVERHEAD + header.batch_length
     computed = crc32c(memoryview(buf)[pos + ATTRIBUTES : end])
-    if stored != computed:
+    if header.crc != computed:
         raise CorruptBatch(
-            f"the batch's checksum is {stored:#010x}, its bytes give {computed:#010x}"
+            f"the batch's checksum is {header.crc:#010x}, its bytes give {computed:#010x}"
         )
 
 

@@ -18,14 +18,17 @@ from wire.records.batch import (
     ATTRIBUTES,
     BATCH_LENGTH,
     COMPRESSION_MASK,
+    CONTROL_BIT,
     CRC,
     CREATE_TIME,
     INT16,
     INT32,
-    LOG_APPEND_TIME,
     LOG_OVERHEAD,
+    NO_PRODUCER_ID,
     NO_TIMESTAMP,
     RECORDS,
+    TIMESTAMP_TYPE_BIT,
+    TRANSACTIONAL_BIT,
     UINT32,
     BatchHeader,
     magic_of,
@@ -40,6 +43,8 @@ from wire.records.record import iter_records, read_body, read_headers, read_uvar
 
 if TYPE_CHECKING:
     from wire.schema import Buffer
+
+_LAST_CODEC = int(Compression.ZSTD)
 
 NO_LIMIT_MS = 0x7FFFFFFFFFFFFFFF
 
@@ -162,27 +167,27 @@ def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
         header = read_header(buf, pos)
         if header.base_offset and rules.from_client:
             raise _invalid(f"base offset {header.base_offset} where producers must send 0")
-        verify_crc(buf, pos)
+        verify_crc(buf, pos, header)
     except CorruptBatch as problem:
         _refuse_unreadable(buf, pos, problem)
-    count = header.record_count
+    attributes, count, producer_id = header.attributes, header.record_count, header.producer_id
     if count <= 0 or header.last_offset_delta + 1 != count:
         raise _invalid(f"{count} records with a last offset delta of {header.last_offset_delta}")
-    if header.attributes & COMPRESSION_MASK > Compression.ZSTD:
+    if attributes & COMPRESSION_MASK > _LAST_CODEC:
         raise InvalidRecords(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"{header.compression} is no compression"
         )
-    if header.timestamp_type == LOG_APPEND_TIME:
+    if attributes & TIMESTAMP_TYPE_BIT:
         message = "producers must not set the timestamp type LogAppendTime"
         raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
-    if header.is_control and rules.from_client:
+    if attributes & CONTROL_BIT and rules.from_client:
         raise _invalid("clients must not write control records")
-    if header.producer_id != -1:
-        if not header.is_control and header.base_sequence < 0:
-            raise _invalid(f"sequence {header.base_sequence} of producer {header.producer_id}")
-        if header.producer_id < 0 or header.producer_epoch < 0:
-            raise _invalid(f"epoch {header.producer_epoch} of producer {header.producer_id}")
-    elif header.is_transactional:
+    if producer_id != NO_PRODUCER_ID:
+        if header.base_sequence < 0 and not attributes & CONTROL_BIT:
+            raise _invalid(f"sequence {header.base_sequence} of producer {producer_id}")
+        if producer_id < 0 or header.producer_epoch < 0:
+            raise _invalid(f"epoch {header.producer_epoch} of producer {producer_id}")
+    elif attributes & TRANSACTIONAL_BIT:
         raise _invalid("a transactional batch has no producer id")
     return header
 
@@ -256,31 +261,52 @@ def walk_records(data: bytes, count: int) -> tuple[list[int], list[int]]:
             n = data[pos]
             pos += 1
             if n > 127:
-                n, pos = read_uvarint(data, pos - 1)
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
             end = pos + ((n >> 1) ^ -(n & 1))
-            n = data[pos + 1]
-            pos += 2
+            pos += 1  # the attributes, of which no bit is in use
+            n = data[pos]
+            pos += 1
             if n > 127:
-                n, pos = read_uvarint(data, pos - 1)
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
             deltas.append((n >> 1) ^ -(n & 1))
             n = data[pos]
             pos += 1
             if n > 127:
-                n, pos = read_uvarint(data, pos - 1)
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
             if n != index << 1:
                 raise CorruptBatch(f"offset delta {(n >> 1) ^ -(n & 1)} in place {index}")
             n = data[pos]
             pos += 1
             if n > 127:
-                n, pos = read_uvarint(data, pos - 1)
-            if n & 1:
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
+            if n & 1:  # negative: null
                 keyless.append(index)
             else:
                 pos += n >> 1
             n = data[pos]
             pos += 1
             if n > 127:
-                n, pos = read_uvarint(data, pos - 1)
+                if (more := data[pos]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(data, pos - 1)
             if not n & 1:
                 pos += n >> 1
             pos = read_headers(data, pos, end)[1] if data[pos] else pos + 1
