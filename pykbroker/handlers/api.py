@@ -26,6 +26,12 @@ Answer = Response | Deferral[Any] | Awaitable[Response] | None
 """None: no response is sent at all (Produce with acks=0)."""
 Handler = Callable[[Any, "Context"], Answer]
 
+
+class CloseConnection(Exception):
+    """Raised by a handler that has no answer to put its failure into: the client shall see its
+    connection end (Produce with acks=0)."""
+
+
 HANDLERS: dict[int, Handler] = {}
 """By API key. What ApiVersions advertises is wire's range for exactly these keys."""
 

@@ -15,7 +15,7 @@ from collections import deque
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.handlers.api import HANDLERS, Connection, Context
+from pykbroker.handlers.api import HANDLERS, CloseConnection, Connection, Context
 from pykbroker.handlers.error_response import error_response
 from pykbroker.log import DEBUG, get_logger
 from pykbroker.runtime.waiters import Deferral
@@ -200,6 +200,11 @@ class ClientConnection:
         begun_ns = clock.monotonic_ns() if self._broker.quotas.measures_time else 0
         try:
             answer = HANDLERS[context.api_key](request, context)
+        except CloseConnection:
+            self._frames.clear()
+            self._transport.close()
+            self.closed()
+            return
         except Exception as error:
             answer = self._failure(request, context, error)
         if begun_ns:

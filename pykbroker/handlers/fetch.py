@@ -1,0 +1,175 @@
+"""Fetch: records from several partitions; waits until there are enough of them.
+
+v3 limit of the whole response - v4 isolation level (KIP-98) - v5 log start offset - v7 sessions
+(KIP-227) - v9 leader epoch (KIP-320) - v10 zstd (KIP-110) - v11 nearest replica (KIP-392) -
+v12 flexible, diverging epoch (KIP-595) - v13 topic ids (KIP-516) - v15 replica epoch (KIP-903) -
+v16 endpoints of leaders (KIP-951) - v17 replica directories - v18 high watermark of followers
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pykbroker.handlers.api import Context, handles
+from pykbroker.handlers.topic_refs import leader_hint
+from pykbroker.runtime.fetching import FetchParams, Reading, read_partitions
+from pykbroker.runtime.purgatory import FetchWait
+from pykbroker.state.fetch_session import FetchEntry
+from pykbroker.state.types import TopicId
+from wire.errors import ErrorCode
+from wire.messages.fetch import (
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+)
+
+if TYPE_CHECKING:
+    from pykbroker.runtime.waiters import Deferral
+    from pykbroker.state.fetch_session import Answer, FetchContext, TopicKey
+    from wire.messages.fetch import PartitionData
+
+_MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
+RACK_AWARE = "RackAwareReplicaSelector"
+
+
+@handles(FetchRequest)
+def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
+    context = _context(request, ctx)
+    if context.error is not ErrorCode.NONE:
+        return FetchResponse(error_code=context.error)
+    entries = list(context.entries())
+    params = _params(request, ctx)
+    replicas = ctx.broker.replicas
+
+    def read(*, update_followers: bool) -> Reading:
+        return read_partitions(
+            replicas,
+            entries,
+            params,
+            only_news=context.is_incremental,
+            update_followers=update_followers,
+        )
+
+    def answer() -> FetchResponse:
+        return _respond(ctx, context, read(update_followers=False).answers)
+
+    reading = read(update_followers=True)
+    if params.is_follower:
+        ctx.is_exempt = True
+        replicas.wakeups.run()
+    if (
+        params.max_wait_ms <= 0
+        or reading.size >= params.min_bytes
+        or reading.is_urgent
+        or not reading.watched
+    ):
+        return _respond(ctx, context, reading.answers)
+    return FetchWait(
+        ctx.broker.clock,
+        replicas.wakeups,
+        replicas.counts,
+        max_wait_ms=params.max_wait_ms,
+        min_bytes=params.min_bytes,
+        is_follower=params.is_follower,
+        isolation=params.isolation,
+        watched=reading.watched,
+        answer=answer,
+    ).deferral
+
+
+def _context(request: FetchRequest, ctx: Context) -> FetchContext:
+    image = ctx.broker.images.current
+    uses_ids = ctx.api_version >= 13
+    names = image.topic_names
+    wanted: list[FetchEntry] = []
+    for topic in request.topics:
+        key: TopicKey = topic.topic_id if uses_ids else topic.topic
+        name = names.get(TopicId(topic.topic_id)) if uses_ids else topic.topic
+        wanted += [FetchEntry(key, name, partition) for partition in topic.partitions]
+    forgotten = [
+        (topic.topic_id if uses_ids else topic.topic, index)
+        for topic in request.forgotten_topics_data
+        for index in topic.partitions
+    ]
+    return ctx.broker.fetch_sessions.context(
+        request.session_id,
+        request.session_epoch,
+        wanted,
+        forgotten,
+        uses_topic_ids=uses_ids,
+        is_follower=request.replica_state.replica_id >= 0,
+        now_ms=ctx.broker.clock.monotonic_ms(),
+        names=lambda topic_id: names.get(TopicId(topic_id)),
+    )
+
+
+def _params(request: FetchRequest, ctx: Context) -> FetchParams:
+    settings = ctx.broker.settings.current
+    max_bytes = min(request.max_bytes, settings.int("fetch.max.bytes"))
+    if request.replica_state.replica_id < 0:
+        max_bytes = ctx.broker.quotas.max_fetch_bytes(ctx, max_bytes)
+    rack_id = request.rack_id
+    if rack_id and not (settings.str("replica.selector.class") or "").endswith(RACK_AWARE):
+        rack_id = ""
+    return FetchParams(
+        replica_id=request.replica_state.replica_id,
+        broker_epoch=request.replica_state.replica_epoch,
+        max_wait_ms=request.max_wait_ms,
+        min_bytes=min(request.min_bytes, max_bytes),
+        max_bytes=max_bytes,
+        isolation=1 if request.isolation_level == 1 else 0,
+        only_leader=ctx.api_version < 11,
+        rack_id=rack_id,
+        one_batch_each=ctx.api_version < 3,
+    )
+
+
+def _respond(ctx: Context, context: FetchContext, answers: list[Answer]) -> FetchResponse:
+    version = ctx.api_version
+    if version < 10:
+        from pykbroker.handlers.old_formats import fit
+
+        answers = [fit(answer, version) for answer in answers]
+    if not ctx.is_exempt:
+        throttle_ms = ctx.broker.quotas.record_fetch(ctx, sum(a.size for a in answers))
+        if throttle_ms > 0:
+            error, session_id = context.finish_throttled()
+            return FetchResponse(
+                error_code=error, session_id=session_id, throttle_time_ms=throttle_ms
+            )
+    error, session_id, told = context.finish(answers, ctx.broker.clock.monotonic_ms())
+    response = FetchResponse(error_code=error, session_id=session_id)
+    topic: FetchableTopicResponse | None = None
+    key: TopicKey | None = None
+    for entry, data, _ in told:
+        if data.error_code in _MOVED:
+            _point_to_leader(ctx, response, entry, data)
+        if topic is None or entry.key != key:
+            key = entry.key
+            topic = FetchableTopicResponse(partitions=[])
+            if isinstance(key, bytes):
+                topic.topic_id = key
+            else:
+                topic.topic = key
+            response.responses.append(topic)
+        topic.partitions.append(data)
+    return response
+
+
+def _point_to_leader(
+    ctx: Context, response: FetchResponse, entry: FetchEntry, data: PartitionData
+) -> None:
+    hint = leader_hint(ctx, entry.topic or "", entry.partition)
+    data.current_leader = LeaderIdAndEpoch(leader_id=hint.leader, leader_epoch=hint.leader_epoch)
+    known = response.node_endpoints
+    if hint.endpoint and hint.broker and all(e.node_id != hint.leader for e in known):
+        known.append(
+            NodeEndpoint(
+                node_id=hint.leader,
+                host=hint.endpoint.host,
+                port=hint.endpoint.port,
+                rack=hint.broker.rack,
+            )
+        )

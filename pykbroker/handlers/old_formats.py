@@ -1,0 +1,44 @@
+"""Records for clients from before Fetch v10: older message formats, no zstd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.runtime.fetching import failed
+from pykbroker.state.fetch_session import Answer
+from wire.errors import ErrorCode
+from wire.records.batch import iter_headers
+from wire.records.compression import Compression
+from wire.records.legacy import ZstdNotConvertible, convert_down
+
+if TYPE_CHECKING:
+    from wire.schema import Buffer
+
+
+def fit(answer: Answer, version: int) -> Answer:
+    """The same records in a form that a Fetch of ``version`` can carry."""
+    if not answer.size:
+        return answer
+    records: Buffer = answer.data.records  # type: ignore[assignment]
+    try:
+        if version < 4:
+            records = convert_down(
+                records, 0 if version < 2 else 1, answer.entry.request.fetch_offset
+            )
+        else:
+            records = _before_zstd(records)
+    except ZstdNotConvertible:
+        data = failed(answer.entry.partition, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+        return Answer(answer.entry, data, 0)
+    answer.data.records = records
+    return Answer(answer.entry, answer.data, len(records))
+
+
+def _before_zstd(records: Buffer) -> Buffer:
+    """KIP-110: the client is told when it gets there; what is before can be read."""
+    for position, header in iter_headers(records):
+        if header.compression == Compression.ZSTD:
+            if position == 0:
+                raise ZstdNotConvertible("the next batch is compressed with zstd")
+            return memoryview(records)[:position]
+    return records

@@ -1,0 +1,273 @@
+"""Produce: append batches to partitions, and wait for as much as acks asks for.
+
+v1 throttle time - v2 message format 1, log append time - v3 message format 2, transactions
+(KIP-98) - v4 KAFKA_STORAGE_ERROR - v5 log start offset - v7 zstd (KIP-110) - v8 errors by record
+(KIP-467) - v9 flexible - v10 current leader (KIP-951) - v13 topic ids (KIP-516)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.handlers.api import CloseConnection, Context, handles
+from pykbroker.handlers.topic_refs import (
+    ADMIN_CLIENT_ID,
+    INTERNAL_TOPICS,
+    TopicRef,
+    check_partition,
+    leader_hint,
+    topic_ref,
+)
+from pykbroker.log import INFO, get_logger
+from pykbroker.runtime.purgatory import ProduceWait
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.log.errors import RecordsRefused
+from pykbroker.state.types import TopicPartition
+from wire.errors import ErrorCode
+from wire.messages.produce import (
+    BatchIndexAndErrorMessage,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from wire.records.batch import ATTRIBUTES, COMPRESSION_MASK, MAGIC, RECORDS, TRANSACTIONAL_BIT
+from wire.records.compression import Compression
+
+if TYPE_CHECKING:
+    from pykbroker.runtime.partition import Partition
+    from pykbroker.runtime.waiters import Deferral
+    from wire.messages.produce import PartitionProduceData
+    from wire.schema import Buffer
+
+logger = get_logger("pykbroker.handlers.produce")
+
+ACKS_ALL, ACKS_NONE = -1, 0
+NO_LEADER_HINT = LeaderIdAndEpoch()
+_LOW_BITS = ATTRIBUTES + 1
+
+# Of these Kafka tells nothing but the code.
+_BARE = frozenset(
+    (
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ErrorCode.UNKNOWN_TOPIC_ID,
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+        ErrorCode.CORRUPT_MESSAGE,
+        ErrorCode.KAFKA_STORAGE_ERROR,
+        ErrorCode.INVALID_TOPIC_EXCEPTION,
+        ErrorCode.INVALID_REQUIRED_ACKS,
+        ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+    )
+)
+
+Part = PartitionProduceResponse
+
+
+class Append:
+    """What one request did: its response in the making, and what it has yet to wait for."""
+
+    __slots__ = ("ctx", "has_errors", "request", "response", "waits")
+
+    def __init__(self, request: ProduceRequest, ctx: Context) -> None:
+        self.request = request
+        self.ctx = ctx
+        self.response = ProduceResponse(responses=[])
+        self.has_errors = False
+        self.waits: list[tuple[Part, Partition, int]] = []
+
+
+@handles(ProduceRequest)
+def produce(
+    request: ProduceRequest, ctx: Context
+) -> ProduceResponse | Deferral[ProduceResponse] | None:
+    append = Append(request, ctx)
+    refusal = _refusal(request)
+    image = ctx.broker.images.current
+    for topic in request.topic_data:
+        ref = topic_ref(image, topic.name, topic.topic_id)
+        answer = TopicProduceResponse(
+            name=topic.name, topic_id=topic.topic_id, partition_responses=[]
+        )
+        append.response.responses.append(answer)
+        for data in topic.partition_data:
+            answer.partition_responses.append(_append(append, ref, data, refusal))
+    # Whoever waited for these records is answered now, all partitions being whole.
+    ctx.broker.replicas.wakeups.run()
+    if request.acks == ACKS_NONE:
+        if append.has_errors:
+            _give_up(append)
+        return None
+    if append.waits:
+        return _wait(append)
+    return append.response
+
+
+def _refusal(request: ProduceRequest) -> KafkaError | None:
+    """What is wrong with the request as a whole."""
+    if request.transactional_id is not None or _has_transactional(request):
+        # Final to every client: without transactions no retry can help.
+        return KafkaError(
+            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "Transactional Id authorization failed.",
+        )
+    if request.acks not in (-1, 0, 1):
+        return KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
+    return None
+
+
+def _has_transactional(request: ProduceRequest) -> bool:
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            records = data.records
+            if (
+                records is not None
+                and not isinstance(records, list)
+                and len(records) >= RECORDS
+                and records[_LOW_BITS] & TRANSACTIONAL_BIT
+                and records[MAGIC] == 2
+            ):
+                return True
+    return False
+
+
+def _append(
+    append: Append, topic: TopicRef, data: PartitionProduceData, refusal: KafkaError | None
+) -> Part:
+    ctx = append.ctx
+    index = data.index
+    try:
+        if refusal is not None:
+            raise refusal
+        check_partition(topic, index)
+        if topic.name in INTERNAL_TOPICS and ctx.client_id != ADMIN_CLIENT_ID:
+            raise KafkaError(
+                ErrorCode.INVALID_TOPIC_EXCEPTION,
+                f"Cannot append to internal topic {topic.name}",
+            )
+        records = _checked(data, ctx.api_version)
+        partition = ctx.broker.replicas.leader(TopicPartition(topic.name, index))
+        acks = append.request.acks
+        info = partition.append_as_leader(records, acks=acks)
+    except KafkaError as error:
+        return _failed(append, topic, index, error)
+    part = Part(
+        index=index,
+        base_offset=info.first_offset,
+        log_append_time_ms=info.log_append_time,
+        log_start_offset=info.log_start_offset,
+        current_leader=NO_LEADER_HINT,
+    )
+    end = info.last_offset + 1
+    if acks == ACKS_ALL and partition.log.high_watermark < end:
+        append.waits.append((part, partition, end))
+    return part
+
+
+def _checked(data: PartitionProduceData, version: int) -> Buffer:
+    """What a version of the request may carry; the rest is for the log to check."""
+    records = data.records
+    if records is None or len(records) <= MAGIC:
+        raise KafkaError(
+            ErrorCode.INVALID_RECORD if not records else ErrorCode.CORRUPT_MESSAGE,
+            f"Produce requests with version {version} must have at least one record batch per "
+            "partition",
+        )
+    assert not isinstance(records, list)
+    if version >= 3:
+        if records[MAGIC] != 2:
+            raise KafkaError(
+                ErrorCode.INVALID_RECORD,
+                f"Produce requests with version {version} are only allowed to contain record "
+                "batches with magic version 2",
+            )
+        if (
+            version < 7
+            and len(records) > _LOW_BITS
+            and records[_LOW_BITS] & COMPRESSION_MASK == Compression.ZSTD
+        ):
+            raise KafkaError(
+                ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+                f"Produce requests with version {version} are not allowed to use ZStandard "
+                "compression",
+            )
+    return records
+
+
+def _failed(append: Append, topic: TopicRef, index: int, error: KafkaError) -> Part:
+    append.has_errors = True
+    ctx = append.ctx
+    code = error.code
+    part = Part(index=index, error_code=code, base_offset=-1, current_leader=NO_LEADER_HINT)
+    if isinstance(error, RecordsRefused):
+        part.error_message = error.message
+        part.record_errors = [
+            BatchIndexAndErrorMessage(batch_index=at, batch_index_error_message=message)
+            for at, message in error.record_errors
+        ]
+    elif code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        part.error_message = error.message
+    if code not in _BARE:
+        partition = ctx.broker.replicas.find(TopicPartition(topic.name, index))
+        if partition is not None:
+            part.log_start_offset = partition.log_start_offset
+    if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+        _point_to_leader(append, topic.name, part)
+    return part
+
+
+def _point_to_leader(append: Append, name: str, part: Part) -> None:
+    hint = leader_hint(append.ctx, name, part.index)
+    part.current_leader = LeaderIdAndEpoch(leader_id=hint.leader, leader_epoch=hint.leader_epoch)
+    known = append.response.node_endpoints
+    if hint.endpoint and hint.broker and all(e.node_id != hint.leader for e in known):
+        known.append(
+            NodeEndpoint(
+                node_id=hint.leader,
+                host=hint.endpoint.host,
+                port=hint.endpoint.port,
+                rack=hint.broker.rack,
+            )
+        )
+
+
+def _wait(append: Append) -> Deferral[ProduceResponse]:
+    names = {id(part): partition.topic_partition.topic for part, partition, _ in append.waits}
+
+    def settle(part: Part, code: ErrorCode) -> None:
+        part.error_code = code
+        if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+            _point_to_leader(append, names[id(part)], part)
+
+    replicas = append.ctx.broker.replicas
+    wait: ProduceWait[Part, ProduceResponse] = ProduceWait(
+        append.ctx.broker.clock,
+        replicas.counts,
+        append.request.timeout_ms,
+        append.waits,
+        settle,
+        lambda: append.response,
+    )
+    return wait.deferral
+
+
+def _give_up(append: Append) -> None:
+    """acks=0: there is no answer to put an error into. A closed connection makes the client look
+    at the metadata again."""
+    if logger.is_enabled(INFO):
+        errors = {
+            f"{topic.name}-{part.index}": ErrorCode(part.error_code).name
+            for topic in append.response.responses
+            for part in topic.partition_responses
+            if part.error_code
+        }
+        logger.info(
+            "closing connection after a failed produce with acks=0",
+            client_id=append.ctx.client_id,
+            errors=errors,
+        )
+    raise CloseConnection

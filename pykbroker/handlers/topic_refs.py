@@ -1,0 +1,66 @@
+"""Which topic a request means, by name or by id, and who leads its partitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.types import NO_EPOCH, NO_LEADER, NO_TOPIC_ID, TopicId
+from wire.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from pykbroker.handlers.api import Context
+    from pykbroker.state.controller.image import BrokerImage, Endpoint, MetadataImage, TopicImage
+    from pykbroker.state.types import NodeId
+
+INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state", "__share_group_state"))
+"""Written by coordinators only."""
+ADMIN_CLIENT_ID = "__admin_client"
+"""The client id under which Kafka lets produce to internal topics."""
+
+
+class TopicRef(NamedTuple):
+    """A topic as the image knows it: the name is empty or the id zero if it does not."""
+
+    name: str
+    topic_id: TopicId
+    image: TopicImage | None
+
+
+def topic_ref(image: MetadataImage, name: str, topic_id: bytes) -> TopicRef:
+    """By id, if one is given."""
+    if topic_id != NO_TOPIC_ID:
+        found = image.topic_by_id(TopicId(topic_id))
+        return TopicRef(found.name if found else "", TopicId(topic_id), found)
+    found = image.topics.get(name)
+    return TopicRef(name, found.topic_id if found else NO_TOPIC_ID, found)
+
+
+def check_partition(topic: TopicRef, index: int) -> None:
+    if topic.image is None or not 0 <= index < len(topic.image.partitions):
+        raise KafkaError(
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if topic.name else ErrorCode.UNKNOWN_TOPIC_ID
+        )
+
+
+class LeaderHint(NamedTuple):
+    """Whom to ask instead; ``endpoint`` as the client's listener reaches it, if it is alive."""
+
+    leader: NodeId
+    leader_epoch: int
+    broker: BrokerImage | None
+    endpoint: Endpoint | None
+
+
+def leader_hint(ctx: Context, name: str, index: int) -> LeaderHint:
+    image = ctx.broker.images.current
+    topic = image.topics.get(name)
+    if topic is None or not 0 <= index < len(topic.partitions):
+        return LeaderHint(NO_LEADER, NO_EPOCH, None, None)
+    partition = topic.partitions[index]
+    broker = image.brokers.get(partition.leader)
+    endpoint = None
+    if broker is not None and not broker.fenced:
+        listener = ctx.connection.peer.listener
+        endpoint = next((e for e in broker.endpoints if e.listener == listener), None)
+    return LeaderHint(partition.leader, partition.leader_epoch, broker, endpoint)

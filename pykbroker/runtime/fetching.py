@@ -1,0 +1,291 @@
+"""Reading for a fetch: over many partitions, within one response's limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pykbroker.runtime.partition import HIGH_WATERMARK, LOG_END, TXN_COMMITTED, Partition
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.fetch_session import Answer, FetchEntry
+from pykbroker.state.truncation import diverging_epoch
+from pykbroker.state.types import NO_EPOCH, NodeId
+from wire.errors import ErrorCode
+from wire.messages.fetch import (
+    AbortedTransaction,
+    EpochEndOffset,
+    LeaderIdAndEpoch,
+    PartitionData,
+    SnapshotId,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pykbroker.runtime.replica_manager import ReplicaManager
+    from pykbroker.state.controller.image import BrokerImage
+    from wire.messages.fetch import FetchPartition
+    from wire.schema import Buffer
+
+NO_REPLICA = -1
+
+# Parts of most answers, and never changed: shared, so that a partition costs one object.
+NO_DIVERGENCE = EpochEndOffset()
+NO_LEADER_HINT = LeaderIdAndEpoch()
+NO_SNAPSHOT = SnapshotId()
+
+
+class FetchParams:
+    """What holds for all partitions of one fetch."""
+
+    __slots__ = (
+        "broker_epoch",
+        "isolation",
+        "max_bytes",
+        "max_wait_ms",
+        "min_bytes",
+        "one_batch_each",
+        "only_leader",
+        "rack_id",
+        "replica_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        replica_id: int = NO_REPLICA,
+        broker_epoch: int = -1,
+        max_wait_ms: int = 0,
+        min_bytes: int = 0,
+        max_bytes: int = 2**31 - 1,
+        isolation: int = HIGH_WATERMARK,
+        only_leader: bool = True,
+        rack_id: str = "",
+        one_batch_each: bool = False,
+    ) -> None:
+        self.replica_id = NodeId(replica_id)
+        self.broker_epoch = broker_epoch
+        self.max_wait_ms = max_wait_ms
+        self.min_bytes = min_bytes
+        self.max_bytes = max_bytes
+        self.isolation = LOG_END if replica_id >= 0 else isolation
+        self.only_leader = only_leader or replica_id >= 0
+        self.rack_id = rack_id
+        """Empty unless followers near the consumer are to be told of."""
+        self.one_batch_each = one_batch_each
+        """Each partition gives at least one batch, not only the first: clients that know no limit
+        of the whole response read every partition up to its own."""
+
+    @property
+    def is_follower(self) -> bool:
+        return self.replica_id >= 0
+
+
+class Reading(NamedTuple):
+    answers: list[Answer]
+    size: int
+    """Of all records."""
+    is_urgent: bool
+    """Something must be told at once: an error, a diverging epoch, a nearer replica."""
+    watched: list[tuple[Partition, FetchEntry]]
+    """What can be waited for."""
+
+
+def read_partitions(
+    replicas: ReplicaManager,
+    entries: Iterable[FetchEntry],
+    params: FetchParams,
+    *,
+    only_news: bool,
+    update_followers: bool,
+) -> Reading:
+    """With ``only_news`` partitions that have none may be missing in the answers.
+
+    Until the first records are found one batch may be larger than every limit, so that any batch
+    can be fetched at all.
+    """
+    answers: list[Answer] = []
+    watched: list[tuple[Partition, FetchEntry]] = []
+    total = 0
+    is_urgent = False
+    isolation = params.isolation
+    for entry in entries:
+        try:
+            partition = replicas.fetched(entry)
+        except KafkaError as error:
+            answers.append(Answer(entry, failed(entry.partition, error.code), 0))
+            # A topic that is not there is told of with the rest, or fetches would spin.
+            is_urgent = is_urgent or error.code not in _UNKNOWN
+            continue
+        try:
+            if only_news and not has_news(partition, entry, isolation):
+                watched.append((partition, entry))
+                continue
+            left = params.max_bytes - total
+            data, size = _read(replicas, partition, entry, params, left, update_followers)
+        except KafkaError as error:
+            answers.append(Answer(entry, failed(entry.partition, error.code), 0))
+            is_urgent = True
+            continue
+        watched.append((partition, entry))
+        if data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
+            is_urgent = True
+        total += size
+        answers.append(Answer(entry, data, size))
+    return Reading(answers, total, is_urgent, watched)
+
+
+_UNKNOWN = frozenset((ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+
+
+def has_news(partition: Partition, entry: FetchEntry, isolation: int) -> bool:
+    """False only if an incremental answer would leave this partition out. Cheap: most partitions
+    of most fetches end here."""
+    log = partition.log
+    if (
+        log.high_watermark != entry.high_watermark
+        or log.log_start_offset != entry.log_start_offset
+        or isolation == LOG_END
+    ):
+        return True
+    request = entry.request
+    state = partition.state
+    bound = log.high_watermark if isolation == HIGH_WATERMARK else log.last_stable_offset
+    if request.fetch_offset != bound or not state.is_leader:
+        return True
+    epoch = request.current_leader_epoch
+    if epoch != state.leader_epoch and epoch != NO_EPOCH:
+        return True
+    last = request.last_fetched_epoch
+    return last != NO_EPOCH and last != log.leader_epochs.latest_epoch
+
+
+def _read(
+    replicas: ReplicaManager,
+    partition: Partition,
+    entry: FetchEntry,
+    params: FetchParams,
+    left: int,
+    update_followers: bool,
+) -> tuple[PartitionData, int]:
+    request = entry.request
+    if params.rack_id and partition.state.followers:
+        nearer = nearer_replica(partition, replicas.brokers, params.rack_id, request.fetch_offset)
+        if nearer >= 0:
+            data, _ = read_partition(
+                partition, request, 0, params.isolation, min_one_batch=False, only_leader=False
+            )
+            data.preferred_read_replica = nearer
+            return data, 0
+    is_follower = params.is_follower
+    leader_end = 0
+    if is_follower:
+        log = partition.local_log(request.current_leader_epoch, only_leader=True)
+        partition.state.follower(params.replica_id, request.current_leader_epoch)
+        # Before the read: what is appended meanwhile must not make a follower look late.
+        leader_end = log.log_end_offset
+    data, size = read_partition(
+        partition,
+        request,
+        min(request.partition_max_bytes, left),
+        params.isolation,
+        min_one_batch=left == params.max_bytes or params.one_batch_each,
+        only_leader=params.only_leader,
+    )
+    if not is_follower:
+        partition.bytes_out += size
+    elif update_followers and data.diverging_epoch.epoch < 0:
+        partition.follower_fetched(params.replica_id, params.broker_epoch, request, leader_end)
+    return data, size
+
+
+def nearer_replica(
+    partition: Partition, brokers: Mapping[NodeId, BrokerImage], rack_id: str, offset: int
+) -> int:
+    """A follower in the consumer's rack that has what it wants (KIP-392); -1: stay here."""
+    state = partition.state
+    own = brokers.get(state.node_id)
+    if not state.is_leader or (own is not None and own.rack == rack_id):
+        return -1
+    near = [
+        (follower.log_end_offset, node)
+        for node, follower in state.followers.items()
+        if node in brokers
+        and brokers[node].rack == rack_id
+        and not brokers[node].fenced
+        and state.is_readable_from(node, offset)
+    ]
+    return max(near)[1] if near else -1
+
+
+def read_partition(
+    partition: Partition,
+    request: FetchPartition,
+    max_bytes: int,
+    isolation: int,
+    *,
+    min_one_batch: bool,
+    only_leader: bool,
+) -> tuple[PartitionData, int]:
+    """(the partition's part of the response, size of its records), or KafkaError."""
+    log = partition.local_log(request.current_leader_epoch, only_leader=only_leader)
+    if request.last_fetched_epoch != NO_EPOCH:
+        diverging = diverging_epoch(
+            log.leader_epochs,
+            request.last_fetched_epoch,
+            request.fetch_offset,
+            log.log_start_offset,
+            log.log_end_offset,
+        )
+        if diverging is not None:
+            data = _data(partition, b"", None)
+            data.diverging_epoch = EpochEndOffset(
+                epoch=diverging.epoch, end_offset=diverging.end_offset
+            )
+            return data, 0
+    bound = partition.visible_end(isolation)
+    if max_bytes <= 0 and not min_one_batch:
+        bound = 0  # The response is full; what is asked for is only how the partition stands.
+    found = log.read(
+        request.fetch_offset,
+        max_bytes,
+        upper_bound=bound,
+        min_one_batch=min_one_batch,
+        with_aborted=isolation == TXN_COMMITTED,
+    )
+    aborted = None
+    if found.aborted is not None:
+        aborted = [
+            AbortedTransaction(producer_id=txn.producer_id, first_offset=txn.first_offset)
+            for txn in found.aborted
+        ]
+    return _data(partition, found.records, aborted), len(found.records)
+
+
+def _data(
+    partition: Partition, records: Buffer, aborted: list[AbortedTransaction] | None
+) -> PartitionData:
+    log = partition.log
+    return PartitionData(
+        partition_index=partition.topic_partition.partition,
+        high_watermark=log.high_watermark,
+        last_stable_offset=log.last_stable_offset,
+        log_start_offset=log.log_start_offset,
+        diverging_epoch=NO_DIVERGENCE,
+        current_leader=NO_LEADER_HINT,
+        snapshot_id=NO_SNAPSHOT,
+        aborted_transactions=aborted,
+        records=records,
+    )
+
+
+def failed(index: int, code: ErrorCode) -> PartitionData:
+    return PartitionData(
+        partition_index=index,
+        error_code=code,
+        high_watermark=-1,
+        diverging_epoch=NO_DIVERGENCE,
+        current_leader=NO_LEADER_HINT,
+        snapshot_id=NO_SNAPSHOT,
+        aborted_transactions=None,
+        records=b"",
+    )

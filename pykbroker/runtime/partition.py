@@ -1,0 +1,503 @@
+"""One partition of this broker: its replica state and its log, and who waits for either.
+
+An append, a sync, a follower's fetch or an election moves the high watermark; whoever that makes
+complete is handed to ``Wakeups`` at once. Whoever causes such a change calls ``wakeups.run()``
+when it is done; methods that say so do it themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pykbroker.log import get_logger
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.log.producers import AppendOrigin
+from pykbroker.state.replica import ReplicaState
+from wire.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pykbroker.config.settings import DynamicSettings
+    from pykbroker.config.topic import LogConfig
+    from pykbroker.ports import Clock
+    from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.purgatory import Counts, FetchWait, Wakeups
+    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.results import AppendInfo
+    from pykbroker.state.controller.image import PartitionImage
+    from pykbroker.state.fetch_session import FetchEntry
+    from pykbroker.state.types import NodeId, TopicId, TopicPartition
+    from wire.messages.fetch import FetchPartition
+    from wire.records.record import Record
+    from wire.schema import Buffer
+
+logger = get_logger("pykbroker.runtime.partition")
+
+ACKS_ALL = -1
+HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
+"""How far a reader sees: a consumer by its isolation level, a replica everything."""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all partitions of a broker share."""
+
+    node_id: NodeId
+    clock: Clock
+    settings: DynamicSettings
+    images: Images
+    wakeups: Wakeups
+    counts: Counts
+
+
+class Watched:
+    """What a waiting fetch wants of one partition, and where that begins."""
+
+    __slots__ = ("base_offset", "entry", "position")
+
+    def __init__(self, entry: FetchEntry, base_offset: int, position: int) -> None:
+        self.entry = entry
+        self.base_offset = base_offset
+        """Of the segment."""
+        self.position = position
+
+
+class Partition:
+    """The log is opened by its first use: a broker with thousands of partitions starts at once."""
+
+    __slots__ = (
+        "_closed_log",
+        "_commits",
+        "_fetches",
+        "_low_watermarks",
+        "_shared",
+        "bytes_in",
+        "bytes_out",
+        "future_log",
+        "log",
+        "records_in",
+        "state",
+        "topic_id",
+        "topic_partition",
+    )
+
+    log: PartitionLog
+    """Set by ``_open``, through ``__getattr__``."""
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        topic_id: TopicId,
+        log: PartitionLog,
+        shared: Surroundings,
+    ) -> None:
+        self.topic_partition = topic_partition
+        self.topic_id = topic_id
+        self.state = ReplicaState(shared.node_id)
+        self.future_log: PartitionLog | None = None
+        """A copy in the making in another log directory."""
+        self._closed_log = log
+        self._shared = shared
+        self._commits: dict[object, tuple[int, Callable[[ErrorCode], None]]] = {}
+        self._fetches: dict[FetchWait[Any], Watched] = {}
+        self._low_watermarks: dict[object, tuple[int, Callable[[ErrorCode], None]]] = {}
+        # From and to clients, since this broker holds the partition.
+        self.records_in = self.bytes_in = self.bytes_out = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "log":
+            raise AttributeError(name)
+        return self._open()
+
+    def __repr__(self) -> str:
+        return f"Partition({self.topic_partition})"
+
+    def _open(self) -> PartitionLog:
+        log = self._closed_log
+        try:
+            log.load()
+        except OSError as error:
+            log.fail(error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        self.log = log
+        log.on_synced = self._synced
+        self.state.log_opened(log.log_end_offset)
+        if self.state.is_leader:
+            self._advance()
+        return log
+
+    @property
+    def stored_log(self) -> PartitionLog:
+        """The log without opening it."""
+        return self._closed_log
+
+    @property
+    def is_leader(self) -> bool:
+        return self.state.is_leader
+
+    @property
+    def leader_epoch(self) -> int:
+        return self.state.leader_epoch
+
+    @property
+    def high_watermark(self) -> int:
+        return self.log.high_watermark
+
+    @property
+    def log_start_offset(self) -> int:
+        return self.log.log_start_offset
+
+    @property
+    def log_end_offset(self) -> int:
+        return self.log.log_end_offset
+
+    # Appending
+
+    def append_as_leader(
+        self,
+        data: Buffer,
+        *,
+        acks: int = ACKS_ALL,
+        origin: AppendOrigin = AppendOrigin.CLIENT,
+    ) -> AppendInfo:
+        """Append one batch, or raise KafkaError and write nothing. The caller runs the wakeups."""
+        state = self.state
+        self.require_leader()
+        log = self.log
+        if acks == ACKS_ALL and state.is_under_min_isr(log.config.min_insync_replicas):
+            raise KafkaError(
+                ErrorCode.NOT_ENOUGH_REPLICAS,
+                f"The size of the current ISR {len(state.isr)} is insufficient to satisfy the "
+                f"min.isr requirement of "
+                f"{state.effective_min_isr(log.config.min_insync_replicas)} for partition "
+                f"{self.topic_partition}",
+            )
+        info = log.append_as_leader(
+            data, state.leader_epoch, self._shared.clock.wall_ms(), origin=origin
+        )
+        if not info.duplicate:
+            self.records_in += info.record_count
+            self.bytes_in += info.size_in_bytes
+            self._advance()
+        return info
+
+    def append_records(
+        self,
+        records: Sequence[Record],
+        *,
+        compression: int = 0,
+        producer_id: int = -1,
+        producer_epoch: int = -1,
+        base_sequence: int = -1,
+        is_transactional: bool = False,
+    ) -> AppendInfo:
+        """Append what a coordinator writes, as one batch, with acks=all; then run the wakeups."""
+        from wire.records.record import build_batch
+
+        batch = build_batch(
+            records,
+            compression=compression,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            base_sequence=base_sequence,
+            is_transactional=is_transactional,
+        )
+        info = self.append_as_leader(batch, origin=AppendOrigin.COORDINATOR)
+        self._shared.wakeups.run()
+        return info
+
+    def require_leader(self) -> None:
+        if not self.state.is_leader:
+            raise KafkaError(
+                ErrorCode.NOT_LEADER_OR_FOLLOWER,
+                f"Leader not local for partition {self.topic_partition} "
+                f"on broker {self.state.node_id}",
+            )
+
+    # The high watermark
+
+    def _advance(self) -> None:
+        """Something that decides the high watermark has changed, or the log has grown."""
+        log = self.log
+        state = self.state
+        offset: int | None = log.durable_end_offset
+        if state.followers:
+            shared = self._shared
+            offset = state.committed_offset(
+                log.durable_end_offset,
+                log.log_end_offset,
+                log.config.min_insync_replicas,
+                shared.clock.monotonic_ms(),
+                shared.settings.current.int("replica.lag.time.max.ms"),
+                shared.images.current.brokers,
+            )
+        if offset is not None and offset > log.high_watermark:
+            log.update_high_watermark(offset)
+            if self._commits:
+                self._wake_committed(offset)
+        if self._fetches:
+            self._offer()
+
+    def _synced(self) -> None:
+        """The log's durable end has moved; a sync is nobody's request, so this runs the rest."""
+        if self.state.is_leader:
+            self._advance()
+        self._shared.wakeups.run()
+
+    def when_committed(
+        self, offset: int, callback: Callable[[ErrorCode], None]
+    ) -> Callable[[], None]:
+        """Once the high watermark has reached ``offset`` (NONE), or this leadership has ended
+        (why it has). At once if it has already. Called at most once, and never once the returned
+        function was called.
+        """
+        if not self.state.is_leader:
+            callback(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return _nothing
+        if self.log.high_watermark >= offset:
+            callback(ErrorCode.NONE)
+            return _nothing
+        token = object()
+        self._commits[token] = (offset, callback)
+        return lambda: self._cancel_commit(token)
+
+    def when_replicated(
+        self, offset: int, callback: Callable[[ErrorCode], None]
+    ) -> Callable[[], None]:
+        """``when_committed`` as acks=all means it: with too few in sync by then, the records are
+        in the log, yet the producer is told NOT_ENOUGH_REPLICAS_AFTER_APPEND."""
+
+        def committed(code: ErrorCode) -> None:
+            if code is ErrorCode.NONE:
+                state = self.state
+                needed = state.effective_min_isr(self.log.config.min_insync_replicas)
+                if len(state.maximal_isr) < needed:
+                    code = ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            callback(code)
+
+        return self.when_committed(offset, committed)
+
+    def _cancel_commit(self, token: object) -> None:
+        self._commits.pop(token, None)
+
+    def _wake_committed(self, offset: int) -> None:
+        reached = [token for token, (wanted, _) in self._commits.items() if wanted <= offset]
+        for token in reached:
+            self._wake_commit(token, ErrorCode.NONE)
+
+    def _wake_commit(self, token: object, code: ErrorCode) -> None:
+        """Until it runs it can still be cancelled."""
+
+        def run() -> None:
+            waiting = self._commits.pop(token, None)
+            if waiting is not None:
+                waiting[1](code)
+
+        self._shared.wakeups.add(run)
+
+    # Waiting fetches
+
+    def watch(self, wait: FetchWait[Any], entry: FetchEntry) -> None:
+        """``wait`` has read this partition to its end and wants to hear of more."""
+        base_offset = position = 0
+        if wait.min_bytes > 1:
+            base_offset, position = _position(self.log, entry.request.fetch_offset)
+        self._fetches[wait] = Watched(entry, base_offset, position)
+
+    def unwatch(self, wait: FetchWait[Any]) -> None:
+        self._fetches.pop(wait, None)
+
+    def _offer(self) -> None:
+        log = self.log
+        for wait, watched in list(self._fetches.items()):
+            bound = self.visible_end(wait.isolation)
+            request = watched.entry.request
+            if bound <= request.fetch_offset:
+                continue
+            if wait.min_bytes <= 1:
+                wait.wake()
+                continue
+            size = _available(log, watched, bound)
+            if size is None:
+                wait.wake()
+            else:
+                wait.offer(self, min(size, request.partition_max_bytes))
+
+    def visible_end(self, isolation: int) -> int:
+        """How far a reader sees."""
+        if isolation == HIGH_WATERMARK:
+            return self.log.high_watermark
+        if isolation == TXN_COMMITTED:
+            return self.log.last_stable_offset
+        return self.log.log_end_offset
+
+    def _wake_fetches(self) -> None:
+        for wait in list(self._fetches):
+            wait.wake()
+
+    # Reading
+
+    def local_log(self, current_leader_epoch: int, *, only_leader: bool) -> PartitionLog:
+        """The log, if the epoch that the client believes in is ours."""
+        state = self.state
+        if current_leader_epoch != state.leader_epoch:
+            state.check_epoch(current_leader_epoch)
+        if only_leader and not state.is_leader:
+            self.require_leader()
+        return self.log
+
+    # Followers
+
+    def follower_fetched(
+        self, node_id: NodeId, broker_epoch: int, request: FetchPartition, leader_end: int
+    ) -> None:
+        """A replica has fetched, nothing diverged, and ``leader_end`` was our end before."""
+        shared = self._shared
+        state = self.state
+        brokers = shared.images.current.brokers
+        follower = state.follower(node_id, request.current_leader_epoch)
+        state.check_broker_epoch(node_id, broker_epoch, brokers)
+        had = follower.log_end_offset
+        follower.fetched(
+            request.fetch_offset,
+            request.log_start_offset,
+            leader_end,
+            shared.clock.monotonic_ms(),
+            broker_epoch,
+        )
+        if follower.log_end_offset != had:
+            self._advance()
+        if self._low_watermarks:
+            self._wake_low_watermarks()
+
+    # Deleting records
+
+    def delete_records(self, offset: int) -> int:
+        """Forget records below ``offset``, -1 being the high watermark; the offset meant."""
+        self.require_leader()
+        log = self.log
+        if not log.config.cleanup_delete and log.config.cleanup_compact:
+            raise KafkaError(
+                ErrorCode.POLICY_VIOLATION,
+                f"Records of partition {self.topic_partition} can not be deleted due to the "
+                "configured policy",
+            )
+        if offset == -1:
+            offset = log.high_watermark
+        if offset < 0:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"The offset {offset} for partition {self.topic_partition} is not valid",
+            )
+        log.advance_log_start_offset(offset)
+        return offset
+
+    def low_watermark(self) -> int:
+        low = self.log.log_start_offset
+        if self.state.followers:
+            low = self.state.low_watermark(low, self._shared.images.current.brokers)
+        if self.future_log is not None:
+            low = min(low, self.future_log.log_start_offset)
+        return low
+
+    def when_deleted(
+        self, offset: int, callback: Callable[[ErrorCode], None]
+    ) -> Callable[[], None]:
+        """As ``when_committed``, for the low watermark."""
+        if not self.state.is_leader:
+            callback(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return _nothing
+        if self.low_watermark() >= offset:
+            callback(ErrorCode.NONE)
+            return _nothing
+        token = object()
+        self._low_watermarks[token] = (offset, callback)
+        return lambda: _drop(self._low_watermarks, token)
+
+    def _wake_low_watermarks(self) -> None:
+        low = self.low_watermark()
+        for token, (offset, callback) in list(self._low_watermarks.items()):
+            if offset <= low:
+                del self._low_watermarks[token]
+                self._shared.wakeups.add(partial(callback, ErrorCode.NONE))
+
+    # Elections. The caller runs the wakeups.
+
+    def lead(self, image: PartitionImage) -> bool:
+        """True when a new epoch begins."""
+        log = self._closed_log
+        state = self.state
+        end = log.log_end_offset if log.is_loaded else None
+        if not state.lead(image, end, self._shared.clock.monotonic_ms()):
+            if log.is_loaded and state.is_leader:
+                self._advance()
+            return False
+        log.begin_epoch(state.leader_epoch)
+        if log.is_loaded:
+            self._interrupt(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            self._advance()
+        return True
+
+    def follow(self, image: PartitionImage) -> bool:
+        """True when a new epoch begins: whoever waited for the old one is told."""
+        if not self.state.follow(image):
+            return False
+        self._interrupt(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        return True
+
+    def brokers_changed(self) -> None:
+        """Followers may have been fenced, or let in again."""
+        if self.state.followers:
+            self._advance()
+            self._wake_low_watermarks()
+
+    def configure(self, config: LogConfig) -> None:
+        log = self._closed_log
+        log.config = config
+        if self.future_log is not None:
+            self.future_log.config = config
+        if log.is_loaded and self.state.is_leader:
+            self._advance()
+
+    def end(self, code: ErrorCode) -> None:
+        """This broker holds the partition no longer, or can no longer reach its log."""
+        self.state = ReplicaState(self._shared.node_id)
+        self._interrupt(code)
+
+    def _interrupt(self, code: ErrorCode) -> None:
+        for token in list(self._commits):
+            self._wake_commit(token, code)
+        for token, (_, callback) in list(self._low_watermarks.items()):
+            del self._low_watermarks[token]
+            self._shared.wakeups.add(partial(callback, code))
+        self._wake_fetches()
+
+
+def _position(log: PartitionLog, offset: int) -> tuple[int, int]:
+    """(base offset of the segment, position in it) where the batch with ``offset`` begins."""
+    if not log.segments:
+        return log.log_end_offset, 0
+    segment = log.segments[max(log.segment_index(offset), 0)]
+    return segment.base_offset, segment.size if offset >= log.log_end_offset else segment.locate(
+        offset
+    )
+
+
+def _available(log: PartitionLog, watched: Watched, bound: int) -> int | None:
+    """Bytes from where a fetch begins to ``bound``; None if they span segments."""
+    segment = log.segments[-1]
+    if segment.base_offset != watched.base_offset:
+        return None
+    end = segment.size if bound >= log.log_end_offset else segment.locate(bound)
+    return end - watched.position
+
+
+def _drop(waits: dict[object, Any], token: object) -> None:
+    waits.pop(token, None)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,253 @@
+"""Where produce and fetch requests wait: for the high watermark, for bytes, for time to run out.
+
+A wait is completed exactly once, by the first of what it waits for, its timer and its client's
+end; then nothing holds it any more: no partition, no timer. It is woken by the append (the sync,
+the election) that makes it complete, never by looking again after a while.
+
+What was woken does not run inside the change that woke it: it goes to ``Wakeups``, which runs it
+when that change is whole. So a waiter's answer may lead to the next append on the same stack
+without either seeing the other half-done, and without the stack growing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pykbroker.log import get_logger
+from pykbroker.runtime.waiters import Deferral
+from wire.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykbroker.ports import Clock, TimerHandle
+    from pykbroker.runtime.partition import Partition
+    from pykbroker.state.fetch_session import FetchEntry
+
+logger = get_logger("pykbroker.runtime.purgatory")
+
+Part = TypeVar("Part")
+R = TypeVar("R")
+
+
+class Wakeups:
+    __slots__ = ("_ready", "_running")
+
+    def __init__(self) -> None:
+        self._ready: deque[Callable[[], None]] = deque()
+        self._running = False
+
+    def add(self, action: Callable[[], None]) -> None:
+        self._ready.append(action)
+
+    def run(self) -> None:
+        """To be called when a change is whole. What that leads to runs before this returns,
+        unless this is called from such an action itself: then its caller's caller runs it."""
+        if self._running or not self._ready:
+            return
+        self._running = True
+        try:
+            while self._ready:
+                action = self._ready.popleft()
+                try:
+                    action()
+                except Exception as error:
+                    # One client's failure must not be taken for that of the one who woke it.
+                    logger.error("waiting request failed", error=error)
+        finally:
+            self._running = False
+
+
+class Counts:
+    """How many wait, and how many waited in vain; for metrics."""
+
+    __slots__ = (
+        "fetches",
+        "fetches_expired",
+        "fetches_expired_follower",
+        "produces",
+        "produces_expired",
+    )
+
+    def __init__(self) -> None:
+        self.produces = 0
+        self.fetches = 0
+        self.produces_expired = 0
+        self.fetches_expired = 0
+        self.fetches_expired_follower = 0
+
+
+class ProduceWait(Generic[Part, R]):
+    """acks=all: until every partition's high watermark has passed what was appended to it.
+
+    ``settle(part, code)`` is called for each part with its outcome, then ``answer()`` once.
+    """
+
+    __slots__ = ("_answer", "_cancels", "_counts", "_settle", "_timer", "deferral")
+
+    def __init__(
+        self,
+        clock: Clock,
+        counts: Counts,
+        timeout_ms: int,
+        parts: list[tuple[Part, Partition, int]],
+        settle: Callable[[Part, ErrorCode], None],
+        answer: Callable[[], R],
+    ) -> None:
+        """``parts``: (part, its partition, the offset to be reached)."""
+        self._counts = counts
+        self._settle = settle
+        self._answer = answer
+        self._cancels: dict[int, Callable[[], None]] = {}
+        self._timer: TimerHandle | None = None
+        self.deferral: Deferral[R] = Deferral(self._abandoned)
+        counts.produces += 1
+        waiting = dict(enumerate(parts))
+        self._cancels = dict.fromkeys(waiting, _nothing)
+        for index, (part, partition, offset) in waiting.items():
+            cancel = partition.when_replicated(offset, self._callback(index, part))
+            if index in self._cancels:
+                self._cancels[index] = cancel
+        if self._cancels:
+            left = [(index, part) for index, (part, _, _) in waiting.items()]
+            self._timer = clock.call_at(
+                clock.monotonic_ms() + timeout_ms, lambda: self._expired(left)
+            )
+
+    def _callback(self, index: int, part: Part) -> Callable[[ErrorCode], None]:
+        return lambda code: self._reached(index, part, code)
+
+    def _reached(self, index: int, part: Part, code: ErrorCode) -> None:
+        if self._cancels.pop(index, None) is None:
+            return
+        self._settle(part, code)
+        if not self._cancels:
+            self._finish()
+
+    def _expired(self, parts: list[tuple[int, Part]]) -> None:
+        self._timer = None
+        self._counts.produces_expired += 1
+        for index, part in parts:
+            cancel = self._cancels.pop(index, None)
+            if cancel is not None:
+                cancel()
+                self._settle(part, ErrorCode.REQUEST_TIMED_OUT)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._free()
+        self.deferral.complete(self._answer())
+
+    def _abandoned(self) -> None:
+        for cancel in self._cancels.values():
+            cancel()
+        self._cancels.clear()
+        self._free()
+
+    def _free(self) -> None:
+        self._counts.produces -= 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class FetchWait(Generic[R]):
+    """A fetch that found too little: until ``min_bytes`` have come together in its partitions,
+    or something happened to one of them that its client must hear of.
+
+    ``answer`` reads again and makes the response; it runs once, from ``Wakeups`` or the timer.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_available",
+        "_counts",
+        "_is_done",
+        "_partitions",
+        "_timer",
+        "_total",
+        "_wakeups",
+        "deferral",
+        "is_follower",
+        "isolation",
+        "min_bytes",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        wakeups: Wakeups,
+        counts: Counts,
+        *,
+        max_wait_ms: int,
+        min_bytes: int,
+        is_follower: bool,
+        isolation: int,
+        watched: list[tuple[Partition, FetchEntry]],
+        answer: Callable[[], R],
+    ) -> None:
+        self._wakeups = wakeups
+        self._counts = counts
+        self._answer = answer
+        self._is_done = False
+        self._available: dict[Partition, int] = {}
+        self._total = 0
+        self._partitions = watched
+        self._timer: TimerHandle | None = None
+        self.min_bytes = min_bytes
+        self.is_follower = is_follower
+        self.isolation = isolation
+        self.deferral: Deferral[R] = Deferral(self._abandoned)
+        counts.fetches += 1
+        for partition, entry in watched:
+            partition.watch(self, entry)
+        self._timer = clock.call_at(clock.monotonic_ms() + max_wait_ms, self._expired)
+
+    def offer(self, partition: Partition, size: int) -> None:
+        """``size`` bytes lie ready at that partition now."""
+        if self._is_done:
+            return
+        self._total += size - self._available.get(partition, 0)
+        self._available[partition] = size
+        if self._total >= self.min_bytes:
+            self.wake()
+
+    def wake(self) -> None:
+        """There is something to tell, however little."""
+        if not self._is_done:
+            self._release()
+            self._wakeups.add(self._complete)
+
+    def _expired(self) -> None:
+        if self._is_done:
+            return
+        self._timer = None
+        self._counts.fetches_expired += 1
+        if self.is_follower:
+            self._counts.fetches_expired_follower += 1
+        self._release()
+        self._complete()
+
+    def _complete(self) -> None:
+        if not self.deferral.done:
+            self.deferral.complete(self._answer())
+
+    def _abandoned(self) -> None:
+        if not self._is_done:
+            self._release()
+
+    def _release(self) -> None:
+        self._is_done = True
+        self._counts.fetches -= 1
+        for partition, _ in self._partitions:
+            partition.unwatch(self)
+        self._partitions = []
+        self._available.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,283 @@
+"""Every partition this broker holds, kept in line with the metadata image.
+
+``apply`` runs within the change of the image, before anybody reads the new one: the table below
+and ``images.current`` always speak of the same cluster. Partitions are known by topic id; a topic
+deleted and made again under its name is another topic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pykbroker.config.topic import log_config
+from pykbroker.log import get_logger
+from pykbroker.runtime.partition import Partition, Surroundings
+from pykbroker.runtime.purgatory import Counts, Wakeups
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.types import TopicId, TopicPartition
+from wire.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pykbroker.config.settings import DynamicSettings
+    from pykbroker.ports import Clock
+    from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.manager import LogManager
+    from pykbroker.state.controller.image import (
+        BrokerImage,
+        MetadataDelta,
+        MetadataImage,
+        TopicImage,
+    )
+    from pykbroker.state.fetch_session import FetchEntry
+    from pykbroker.state.types import NodeId
+
+__all__ = ["LeadershipListener", "Partition", "ReplicaManager"]
+
+logger = get_logger("pykbroker.runtime.replica_manager")
+
+TOPIC_RESOURCE = 2
+
+
+class LeadershipListener(Protocol):
+    def on_elected(self, index: int, partition: Partition, leader_epoch: int) -> None: ...
+
+    def on_resigned(self, index: int) -> None: ...
+
+
+class ReplicaManager:
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        clock: Clock,
+        settings: DynamicSettings,
+        images: Images,
+        logs: LogManager,
+    ) -> None:
+        self.node_id = node_id
+        self.logs = logs
+        self.wakeups = Wakeups()
+        self.counts = Counts()
+        self._clock = clock
+        self._images = images
+        self._settings = settings
+        self._shared = Surroundings(node_id, clock, settings, images, self.wakeups, self.counts)
+        self._by_id: dict[TopicId, dict[int, Partition]] = {}
+        self._by_name: dict[str, dict[int, Partition]] = {}
+        """The same inner tables."""
+        self._offline: set[tuple[TopicId, int]] = set()
+        """Ours, but their log directory has failed."""
+        self._listeners: dict[str, list[LeadershipListener]] = {}
+        settings.on_change(self._settings_changed)
+        logs.on_directory_failed = self._directory_failed
+
+    # Looking up
+
+    def leader(self, topic_partition: TopicPartition) -> Partition:
+        """Or KafkaError: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER or
+        KAFKA_STORAGE_ERROR."""
+        partition = self.hosted(topic_partition)
+        partition.require_leader()
+        return partition
+
+    def hosted(self, topic_partition: TopicPartition) -> Partition:
+        """As leader or follower."""
+        name, index = topic_partition
+        table = self._by_name.get(name)
+        partition = table.get(index) if table else None
+        if partition is None:
+            raise self._absent(self._images.current.topics.get(name), index)
+        return partition
+
+    def leader_by_id(self, topic_id: TopicId, index: int) -> Partition:
+        """As ``leader``, or UNKNOWN_TOPIC_ID."""
+        partition = self.hosted_by_id(topic_id, index)
+        partition.require_leader()
+        return partition
+
+    def hosted_by_id(self, topic_id: TopicId, index: int) -> Partition:
+        table = self._by_id.get(topic_id)
+        partition = table.get(index) if table else None
+        if partition is None:
+            topic = self._images.current.topic_by_id(topic_id)
+            if topic is None:
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
+            raise self._absent(topic, index)
+        return partition
+
+    def fetched(self, entry: FetchEntry) -> Partition:
+        """The partition that a fetch means, or KafkaError. A session may know the name of an id
+        that is a topic's no more."""
+        key = entry.key
+        if isinstance(key, str):
+            return self.hosted(TopicPartition(key, entry.partition))
+        try:
+            return self.hosted_by_id(TopicId(key), entry.partition)
+        except KafkaError as error:
+            if error.code is not ErrorCode.UNKNOWN_TOPIC_ID or entry.topic is None:
+                raise
+            topic = self._images.current.topics.get(entry.topic)
+            if topic is None or entry.partition >= len(topic.partitions):
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) from None
+            raise KafkaError(ErrorCode.INCONSISTENT_TOPIC_ID) from None
+
+    def find(self, topic_partition: TopicPartition) -> Partition | None:
+        table = self._by_name.get(topic_partition.topic)
+        return table.get(topic_partition.partition) if table else None
+
+    def _absent(self, topic: TopicImage | None, index: int) -> KafkaError:
+        if topic is None or not 0 <= index < len(topic.partitions):
+            return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if (topic.topic_id, index) in self._offline:
+            return KafkaError(
+                ErrorCode.KAFKA_STORAGE_ERROR,
+                f"Partition {topic.name}-{index} is in an offline log directory",
+            )
+        return KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    def partitions(self) -> Iterator[Partition]:
+        """Those that are in service."""
+        for table in self._by_id.values():
+            yield from table.values()
+
+    @property
+    def brokers(self) -> Mapping[NodeId, BrokerImage]:
+        return self._images.current.brokers
+
+    @property
+    def offline_count(self) -> int:
+        return len(self._offline)
+
+    # Following the metadata
+
+    def add_leadership_listener(self, topic_name: str, listener: LeadershipListener) -> None:
+        """Listeners of a topic are called in the order in which they came; this one at once for
+        what is led already."""
+        self._listeners.setdefault(topic_name, []).append(listener)
+        for index, partition in self._by_name.get(topic_name, {}).items():
+            if partition.is_leader:
+                listener.on_elected(index, partition, partition.leader_epoch)
+
+    def apply(self, delta: MetadataDelta) -> None:
+        """Deletions first: the same name may be back as another topic."""
+        after = delta.after
+        for topic_id, name in delta.topics_deleted.items():
+            self._delete_topic(topic_id, name)
+        elected: list[Partition] = []
+        for name in (*delta.topics_created, *delta.topics_changed):
+            self._apply_topic(after.topics[name], after, elected)
+        for resource in delta.configs_changed:
+            if resource.type == TOPIC_RESOURCE:
+                self._configure(resource.name, after)
+        if delta.brokers_changed:
+            for partition in self.partitions():
+                partition.brokers_changed()
+        for partition in elected:
+            self._announce(partition)
+        self.wakeups.run()
+
+    def _apply_topic(
+        self, topic: TopicImage, image: MetadataImage, elected: list[Partition]
+    ) -> None:
+        table = self._by_id.get(topic.topic_id)
+        for index, decided in enumerate(topic.partitions):
+            partition = table.get(index) if table else None
+            if self.node_id not in decided.replicas:
+                if partition is not None:
+                    self._drop(partition, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+                self._offline.discard((topic.topic_id, index))
+                continue
+            if partition is None:
+                if (topic.topic_id, index) in self._offline:
+                    continue
+                partition = self._create(topic, index, image)
+                if partition is None:
+                    continue
+                table = self._by_id[topic.topic_id]
+            was_leader = partition.is_leader
+            if decided.leader == self.node_id:
+                if partition.lead(decided):
+                    elected.append(partition)
+            elif partition.follow(decided) and was_leader:
+                self._resigned(partition)
+
+    def _create(self, topic: TopicImage, index: int, image: MetadataImage) -> Partition | None:
+        topic_partition = TopicPartition(topic.name, index)
+        config = log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, topic.name))
+        try:
+            log = self.logs.get_or_create(topic_partition, topic.topic_id, config)
+        except KafkaError as error:
+            logger.error("partition is offline", partition=str(topic_partition), reason=str(error))
+            self._offline.add((topic.topic_id, index))
+            return None
+        partition = Partition(topic_partition, topic.topic_id, log, self._shared)
+        table = self._by_id.get(topic.topic_id)
+        if table is None:
+            table = self._by_id[topic.topic_id] = self._by_name[topic.name] = {}
+        table[index] = partition
+        return partition
+
+    def _delete_topic(self, topic_id: TopicId, name: str) -> None:
+        for partition in list(self._by_id.get(topic_id, {}).values()):
+            self._drop(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        self._offline = {key for key in self._offline if key[0] != topic_id}
+
+    def _drop(self, partition: Partition, code: ErrorCode) -> None:
+        """This broker is to hold it no longer: its log is deleted."""
+        self._forget(partition, code)
+        self.logs.delete(partition.topic_partition)
+
+    def _forget(self, partition: Partition, code: ErrorCode) -> None:
+        table = self._by_id[partition.topic_id]
+        del table[partition.topic_partition.partition]
+        if not table:
+            del self._by_id[partition.topic_id]
+            del self._by_name[partition.topic_partition.topic]
+        was_leader = partition.is_leader
+        partition.end(code)
+        if was_leader:
+            self._resigned(partition)
+
+    def _announce(self, partition: Partition) -> None:
+        name, index = partition.topic_partition
+        for listener in self._listeners.get(name, ()):
+            listener.on_elected(index, partition, partition.leader_epoch)
+
+    def _resigned(self, partition: Partition) -> None:
+        name, index = partition.topic_partition
+        for listener in self._listeners.get(name, ()):
+            listener.on_resigned(index)
+
+    # Settings
+
+    def _configure(self, name: str, image: MetadataImage) -> None:
+        table = self._by_name.get(name)
+        if not table:
+            return
+        config = log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
+        for partition in table.values():
+            partition.configure(config)
+
+    def _settings_changed(self, names: frozenset[str]) -> None:
+        """Every topic's settings fall back on the broker's."""
+        from pykbroker.config.resource_tables import TOPIC
+
+        if not names.isdisjoint(e for n in TOPIC.names() for e in TOPIC[n].extras):
+            for name in self._by_name:
+                self._configure(name, self._images.current)
+            self.wakeups.run()
+
+    # Failing directories
+
+    def _directory_failed(self, directory: str, lost_logs: list[PartitionLog]) -> None:
+        """What lies there is out of service until the broker starts again."""
+        lost = [p for p in self.partitions() if p.stored_log in lost_logs]
+        for partition in lost:
+            self._offline.add((partition.topic_id, partition.topic_partition.partition))
+            self._forget(partition, ErrorCode.KAFKA_STORAGE_ERROR)
+        logger.error("log directory failed", directory=directory, partitions=len(lost))
+        # This may be the middle of an append: whoever waits hears of it when that is over.
+        self._clock.call_at(self._clock.monotonic_ms(), self.wakeups.run)
