@@ -53,9 +53,20 @@ class NotingUpkeep:
         self.disk = disk
         self.to_flush: list[PartitionLog] = []
         self.failures: list[OSError] = []
+        self.flush_delays: list[int] = []
+        self.moved_starts = 0
 
     def flush_soon(self, log: PartitionLog) -> None:
         self.to_flush.append(log)
+
+    def flush_within(self, log: PartitionLog, delay_ms: int) -> None:
+        self.flush_delays.append(delay_ms)
+
+    def log_start_moved(self, log: PartitionLog) -> None:
+        self.moved_starts += 1
+
+    def folder_is_stray(self, log: PartitionLog) -> None:
+        self.disk.rename(log.directory, f"{log.directory}.stray")
 
     def delete_later(self, paths: Iterable[str], delay_ms: int) -> None:
         for path in paths:

@@ -21,6 +21,13 @@ class Upkeep(Protocol):
     def flush_soon(self, log: PartitionLog) -> None:
         """Sync up to the log's end; several logs share one round."""
 
+    def flush_within(self, log: PartitionLog, delay_ms: int) -> None: ...
+
+    def log_start_moved(self, log: PartitionLog) -> None: ...
+
+    def folder_is_stray(self, log: PartitionLog) -> None:
+        """Put away what lies in the log's folder: it is another topic's."""
+
     def delete_later(self, paths: Iterable[str], delay_ms: int) -> None:
         """Remove files that already bear a ``.deleted`` suffix."""
 

@@ -31,7 +31,11 @@ class FlushJob:
         self._epochs: bytes | None = None
         self._directories: list[str] = []
         self.error: OSError | None = None
-        self._pin_all()
+        try:
+            self._pin_all()
+        except OSError:
+            self._unpin_all()
+            raise
 
     def _pin_all(self) -> None:
         log = self.log
@@ -45,13 +49,13 @@ class FlushJob:
                 path = segment.file_path(kind)
                 if kind == LOG or disk.exists(path):
                     self._pinned.append((path, handles.pin(path)))
-        for path in log.take_unsynced_snapshots():
+        for path in log.files.take_unsynced_snapshots():
             if disk.exists(path):
                 self._pinned.append((path, handles.pin(path)))
-        if log.leader_epochs.dirty and log.has_files:
+        if log.leader_epochs.dirty and log.files.exists:
             log.leader_epochs.dirty = False
             self._epochs = encode_epochs(log.leader_epochs.entries)
-        self._directories = log.take_unsynced_directories()
+        self._directories = log.files.take_unsynced_folders()
 
     def run(self) -> None:
         """Blocking. A failed sync is final: what it was to write may be gone from the cache."""
@@ -66,10 +70,13 @@ class FlushJob:
         except OSError as error:
             self.error = error
 
-    def finish(self) -> None:
+    def _unpin_all(self) -> None:
         for path, file in self._pinned:
             self.log.context.handles.unpin(path, file)
         self._pinned.clear()
+
+    def finish(self) -> None:
+        self._unpin_all()
         if self.error is not None:
             self.log.fail(self.error)
         elif self.log.generation == self._generation:

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage.append import note_producer
-from pykbroker.runtime.storage.results import Checkpoint, Recovery
+from pykbroker.runtime.storage.results import UNKNOWN_CHECKPOINT, Checkpoint, Recovery
 from pykbroker.runtime.storage.scan import scan
-from pykbroker.state.log.checkpoints import CorruptCheckpoint, decode_epochs
+from pykbroker.state.log.checkpoints import (
+    CorruptCheckpoint,
+    decode_epochs,
+    decode_partition_metadata,
+)
 from pykbroker.state.log.epochs import LeaderEpochCache
 from pykbroker.state.log.names import (
     CLEANED,
@@ -22,6 +26,7 @@ from pykbroker.state.log.names import (
     INDEX,
     LEADER_EPOCH_CHECKPOINT,
     LOG,
+    PARTITION_METADATA,
     SNAPSHOT,
     SWAP,
     TIME_INDEX,
@@ -31,6 +36,7 @@ from pykbroker.state.log.names import (
 )
 from pykbroker.state.log.producer_snapshot import CorruptSnapshot, decode_snapshot
 from pykbroker.state.log.producers import AbortedTxn, ProducerState
+from pykbroker.state.types import NO_TOPIC_ID
 from wire.records.batch import verify_crc
 from wire.records.errors import CorruptBatch
 
@@ -43,26 +49,30 @@ logger = get_logger("pykbroker.storage.loader")
 
 
 class Loaded(NamedTuple):
-    has_files: bool
-    segments: list[Segment]
+    """Segments and snapshots are put into the log's ``files``."""
+
     log_start_offset: int
     log_end_offset: int
     recovery_point: int
     leader_epochs: LeaderEpochCache
     producers: ProducerState
-    snapshots: list[int]
     recovery: Recovery | None
 
 
 def load(log: PartitionLog, checkpoint: Checkpoint, *, recover: bool) -> Loaded:
     disk = log.context.disk
+    if disk.is_directory(log.directory) and not _is_same_topic(log):
+        log.upkeep.folder_is_stray(log)
+        checkpoint = UNKNOWN_CHECKPOINT
     if not disk.is_directory(log.directory):
         start = checkpoint.log_start_offset
         producers = ProducerState()
         producers.clear(start)
-        return Loaded(False, [], start, start, start, LeaderEpochCache(), producers, [], None)
-    names = finish_interrupted(disk, log.directory)
-    segments, snapshots = _find(log, names)
+        return Loaded(start, start, start, LeaderEpochCache(), producers, None)
+    files = log.files
+    files.exists = True
+    _find(log, finish_interrupted(disk, log.directory))
+    segments = files.segments
     epochs = _read_epochs(log)
     first_judged: int | None = None
     recovery = None
@@ -74,15 +84,26 @@ def load(log: PartitionLog, checkpoint: Checkpoint, *, recover: bool) -> Loaded:
     end = segments[-1].next_offset() if segments else checkpoint.log_start_offset
     start = _log_start(log, segments, checkpoint, end)
     if not segments:
-        segments.append(log.new_segment(end))
-        segments[0].create()
-        segments[0].is_active = True
-    _settle_epochs(log, segments, epochs, start, end)
-    while snapshots and snapshots[-1] > end:
-        disk.unlink(f"{log.directory}/{segment_file(snapshots.pop(), SNAPSHOT)}")
+        files.add_segment(end)
+    _settle_epochs(segments, epochs, start, end)
+    files.drop_snapshots_above(end)
     point = end if first_judged is None else min(checkpoint.recovery_point, end)
-    producers = _load_producers(log, segments, snapshots, start, end, first_judged)
-    return Loaded(True, segments, start, end, point, epochs, producers, snapshots, recovery)
+    producers = _load_producers(log, start, end, first_judged)
+    return Loaded(start, end, point, epochs, producers, recovery)
+
+
+def _is_same_topic(log: PartitionLog) -> bool:
+    """What lies in the folder may be of an older topic with the same name."""
+    path = f"{log.directory}/{PARTITION_METADATA}"
+    disk = log.context.disk
+    if not disk.exists(path):
+        return True
+    try:
+        stored = decode_partition_metadata(disk.read_bytes(path))
+    except CorruptCheckpoint as problem:
+        logger.warning("partition.metadata not used", path=path, reason=str(problem))
+        return True
+    return stored == log.topic_id or NO_TOPIC_ID in (stored, log.topic_id)
 
 
 def finish_interrupted(disk: Disk, directory: str) -> list[str]:
@@ -135,7 +156,7 @@ def _swap_in(disk: Disk, directory: str, base_offset: int, files: list[str]) -> 
     disk.sync_dir(directory)
 
 
-def _find(log: PartitionLog, names: list[str]) -> tuple[list[Segment], list[int]]:
+def _find(log: PartitionLog, names: list[str]) -> None:
     disk, directory = log.context.disk, log.directory
     bases, snapshots, indexes = [], [], []
     for name in names:
@@ -151,11 +172,11 @@ def _find(log: PartitionLog, names: list[str]) -> tuple[list[Segment], list[int]
     for base, name in indexes:
         if base not in bases:
             disk.unlink(f"{directory}/{name}")
-    segments = [
-        log.new_segment(base, size=disk.size(f"{directory}/{segment_file(base, LOG)}"))
+    log.files.segments = [
+        log.files.new_segment(base, size=disk.size(f"{directory}/{segment_file(base, LOG)}"))
         for base in sorted(bases)
     ]
-    return segments, sorted(snapshots)
+    log.files.snapshots = sorted(snapshots)
 
 
 def _segment_of(segments: list[Segment], offset: int) -> int:
@@ -256,9 +277,7 @@ def _read_epochs(log: PartitionLog) -> LeaderEpochCache:
     return LeaderEpochCache()
 
 
-def _settle_epochs(
-    log: PartitionLog, segments: list[Segment], epochs: LeaderEpochCache, start: int, end: int
-) -> None:
+def _settle_epochs(segments: list[Segment], epochs: LeaderEpochCache, start: int, end: int) -> None:
     """Make the cache agree with the batches that are there."""
     epochs.truncate_from_end(end)
     first = epochs.entries[0].start_offset if epochs.entries else end
@@ -291,51 +310,42 @@ def _log_start(log: PartitionLog, segments: list[Segment], checkpoint: Checkpoin
 
 
 def _load_producers(
-    log: PartitionLog,
-    segments: list[Segment],
-    snapshots: list[int],
-    start: int,
-    end: int,
-    first_judged: int | None,
+    log: PartitionLog, start: int, end: int, first_judged: int | None
 ) -> ProducerState:
     """From a snapshot and the batches behind it. Transaction indexes of judged segments are made
     anew on the way, so a snapshot must not be younger than the first of those."""
+    segments = log.files.segments
     producers = ProducerState()
-    limit = end if first_judged is None else segments[first_judged].base_offset
-    _load_snapshot(log, producers, snapshots, start, limit)
-    renewed = set() if first_judged is None else set(map(id, segments[first_judged:]))
-    for segment in segments:
-        if id(segment) in renewed:
-            segment.reset_txn_index()
+    renewed = [] if first_judged is None else segments[first_judged:]
+    _load_snapshot(log, producers, start, renewed[0].base_offset if renewed else end)
+    for segment in renewed:
+        segment.reset_txn_index()
     replay(producers, segments, end, renewed)
-    for segment in segments:
-        if id(segment) in renewed:
-            segment.write_indexes()
+    for segment in renewed:
+        segment.write_indexes()
     return producers
 
 
-def _load_snapshot(
-    log: PartitionLog, producers: ProducerState, snapshots: list[int], start: int, limit: int
-) -> None:
+def _load_snapshot(log: PartitionLog, producers: ProducerState, start: int, limit: int) -> None:
     """The newest readable one not above ``limit``; damaged ones are removed."""
-    disk = log.context.disk
-    for offset in reversed([offset for offset in snapshots if offset <= limit]):
-        path = f"{log.directory}/{segment_file(offset, SNAPSHOT)}"
+    files, context = log.files, log.context
+    for offset in reversed([offset for offset in files.snapshots if offset <= limit]):
+        path = files.snapshot_path(offset)
         try:
-            entries = decode_snapshot(disk.read_bytes(path))
+            entries = decode_snapshot(context.disk.read_bytes(path))
         except (CorruptSnapshot, FileNotFoundError) as problem:
             logger.warning("dropping a producer snapshot", path=path, reason=str(problem))
-            snapshots.remove(offset)
-            if disk.exists(path):
-                disk.unlink(path)
+            files.drop_snapshot(offset)
             continue
         producers.load(entries, offset)
-        producers.remove_expired(log.context.clock.wall_ms(), log.context.producer_id_expiration_ms)
+        producers.remove_expired(context.clock.wall_ms(), context.producer_id_expiration_ms)
         return
     producers.clear(start)
 
 
-def replay(producers: ProducerState, segments: list[Segment], end: int, renewed: set[int]) -> None:
+def replay(
+    producers: ProducerState, segments: list[Segment], end: int, renewed: list[Segment]
+) -> None:
     """Take the batches from ``producers.map_end_offset`` up to ``end`` into the state."""
     for segment, following in zip(segments, [*segments[1:], None], strict=True):
         if following is not None and following.base_offset <= producers.map_end_offset:
@@ -348,7 +358,7 @@ def replay(producers: ProducerState, segments: list[Segment], end: int, renewed:
             if header.producer_id >= 0:
                 completed = note_producer(producers, header, stored.data)
                 if completed is not None:
-                    if completed.is_aborted and id(segment) in renewed:
+                    if completed.is_aborted and segment in renewed:
                         stable = producers.last_stable_offset(completed)
                         segment.add_aborted(AbortedTxn(*completed[:3], stable))
                     producers.complete_txn(completed)
@@ -358,5 +368,5 @@ def replay(producers: ProducerState, segments: list[Segment], end: int, renewed:
 
 def rebuild_producers(log: PartitionLog, end: int) -> None:
     """After a truncation: what the remaining batches say."""
-    _load_snapshot(log, log.producers, log.snapshots, log.log_start_offset, end)
-    replay(log.producers, log.segments, end, set())
+    _load_snapshot(log, log.producers, log.log_start_offset, end)
+    replay(log.producers, log.segments, end, [])

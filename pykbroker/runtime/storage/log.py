@@ -10,7 +10,6 @@ files are loaded on first use. Nothing is created on disk before the first appen
 from __future__ import annotations
 
 import errno
-from bisect import bisect_right
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +23,7 @@ from pykbroker.runtime.storage.append import (
     note_producer,
     prepare,
 )
+from pykbroker.runtime.storage.files import LogFiles
 from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.results import (
     UNKNOWN_CHECKPOINT,
@@ -33,14 +33,9 @@ from pykbroker.runtime.storage.results import (
     Recovery,
     TimestampOffset,
 )
-from pykbroker.runtime.storage.segment import Segment
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.checkpoints import encode_partition_metadata
-from pykbroker.state.log.names import DELETED, PARTITION_METADATA, SNAPSHOT, segment_file
-from pykbroker.state.log.producer_snapshot import encode_snapshot
 from pykbroker.state.log.producers import AbortedTxn, AppendOrigin
 from pykbroker.state.log.retention import SegmentFacts, expired_segments
-from pykbroker.state.types import NO_TOPIC_ID
 from wire.errors import ErrorCode
 from wire.records.batch import LOG_OVERHEAD, TIMESTAMP_TYPE_BIT, iter_headers, verify_crc
 from wire.records.errors import CorruptBatch
@@ -50,6 +45,7 @@ if TYPE_CHECKING:
 
     from pykbroker.config.topic import LogConfig
     from pykbroker.runtime.storage.context import LogContext, Upkeep
+    from pykbroker.runtime.storage.segment import Segment
     from pykbroker.state.log.epochs import LeaderEpochCache
     from pykbroker.state.log.producers import BatchMetadata, ProducerState
     from pykbroker.state.types import TopicId, TopicPartition
@@ -67,8 +63,6 @@ _LOADED = frozenset(
         "log_start_offset",
         "producers",
         "recovery_point",
-        "segments",
-        "snapshots",
     )
 )
 _ASSIGNED = Struct(">qii")
@@ -91,9 +85,6 @@ class PartitionLog:
     what is synced plus what the setting allows to be lost."""
     leader_epochs: LeaderEpochCache
     producers: ProducerState
-    segments: list[Segment]
-    snapshots: list[int]
-    """Offsets of the producer snapshots on disk, rising."""
 
     def __init__(
         self,
@@ -112,20 +103,23 @@ class PartitionLog:
         self.log_directory = log_directory
         self.topic_partition = topic_partition
         self.topic_id = topic_id
-        self._config = config
-        self._intakes: dict[AppendOrigin, Intake] = {}
-        self.directory = f"{log_directory}/{folder or topic_partition}"
+        self.files = LogFiles(
+            context, upkeep, log_directory, folder or str(topic_partition), config
+        )
         self.on_synced: Callable[[], None] | None = None
         """Called after ``recovery_point`` and ``durable_end_offset`` have moved on."""
         self.is_loaded = False
-        self.has_files = False
         self.is_failed = False
+        self.is_closed = False
         self.generation = 0
         """Raised by truncation: what was planned or synced before is not about this end."""
+        self.lowest_truncation: int | None = None
+        """Since the cleaner last looked: what it cleaned above is not this log's any more."""
         self._checkpoint = checkpoint
         self._pending_epoch = -1
-        self._unsynced_directories: list[str] = []
-        self._unsynced_snapshots: list[str] = []
+        self._intakes: dict[AppendOrigin, Intake] = {}
+        self._flush_is_due = False
+        self.config = config
 
     def __getattr__(self, name: str) -> Any:
         # Only what load() has yet to set gets here.
@@ -143,13 +137,27 @@ class PartitionLog:
 
     @config.setter
     def config(self, config: LogConfig) -> None:
-        self._config = config
+        self._config = self.files.config = config
+        self._flushes = config.flush_messages != NEVER or config.flush_ms != NEVER
         self._intakes.clear()
+        if self.is_loaded:
+            self._flush_if_due()
 
     def _intake(self, origin: AppendOrigin) -> Intake:
         walk = self.context.validate_records
         intake = self._intakes[origin] = Intake(self._config, origin, walk=walk)
         return intake
+
+    @property
+    def directory(self) -> str:
+        """The log's own folder."""
+        return self.files.folder
+
+    @property
+    def segments(self) -> list[Segment]:
+        if not self.is_loaded:
+            self.load()
+        return self.files.segments
 
     # Loading and ending
 
@@ -159,8 +167,6 @@ class PartitionLog:
             return None
         loaded = loader.load(self, self._checkpoint, recover=recover)
         self.is_loaded = True
-        self.has_files = loaded.has_files
-        self.segments = loaded.segments
         self.log_start_offset = loaded.log_start_offset
         self.log_end_offset = self.durable_end_offset = loaded.log_end_offset
         self.recovery_point = loaded.recovery_point
@@ -169,7 +175,7 @@ class PartitionLog:
         self.leader_epochs = loaded.leader_epochs
         self.producers = loaded.producers
         self.producers.on_high_watermark(self.high_watermark)
-        self.snapshots = loaded.snapshots
+        self._flush_if_due()
         if self._pending_epoch >= 0:
             self.leader_epochs.assign(self._pending_epoch, self.log_end_offset)
         return loaded.recovery
@@ -182,10 +188,10 @@ class PartitionLog:
             self._pending_epoch = max(epoch, self._pending_epoch)
 
     def close(self) -> None:
-        """Write and sync everything; blocking. The log may be opened again afterwards."""
-        if not self.is_loaded or self.is_failed:
+        """Write and sync everything; blocking."""
+        if not self.is_loaded or self.is_failed or self.is_closed:
             return
-        self.take_snapshot()
+        self.files.write_snapshot(self.producers)
         for segment in self.segments:
             segment.close()
         job = FlushJob(self)
@@ -193,7 +199,21 @@ class PartitionLog:
         job.finish()
         self.release_files()
 
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.log_start_offset, self.recovery_point, self.high_watermark)
+
+    def first_base_offset(self) -> int:
+        return self.segments[0].base_offset if self.segments else self.log_start_offset
+
+    def may_have_files(self) -> bool:
+        """Without loading the log."""
+        if self.is_loaded:
+            return self.files.exists
+        return self.context.disk.is_directory(self.directory)
+
     def release_files(self) -> None:
+        """Keep no handle; the log is of no more use."""
+        self.is_closed = True
         if self.is_loaded:
             for segment in self.segments:
                 segment.drop()
@@ -202,9 +222,13 @@ class PartitionLog:
         self.is_failed = True
         self.upkeep.directory_failed(self.log_directory, error)
 
-    def _storage_error(self, error: OSError) -> NoReturn:
+    def note_error(self, error: OSError) -> None:
+        """Lack of room passes; after anything else the directory is not believed any more."""
         if error.errno not in _PASSING:
             self.fail(error)
+
+    def _storage_error(self, error: OSError) -> NoReturn:
+        self.note_error(error)
         raise KafkaError(
             ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error.strerror or error}"
         ) from error
@@ -354,12 +378,14 @@ class PartitionLog:
     def _set_end(self, end_offset: int) -> None:
         self.log_end_offset = end_offset
         self.producers.map_end_offset = end_offset
-        flush_messages = self.config.flush_messages
-        if flush_messages == NEVER:
+        if not self._flushes:
             self.durable_end_offset = end_offset
             return
-        if end_offset - self.recovery_point < flush_messages:
+        if end_offset - self.recovery_point < self._config.flush_messages:
             self.durable_end_offset = end_offset
+            if self._config.flush_ms != NEVER and not self._flush_is_due:
+                self._flush_is_due = True
+                self.upkeep.flush_within(self, self._config.flush_ms)
         else:
             self.upkeep.flush_soon(self)
 
@@ -369,10 +395,11 @@ class PartitionLog:
         self, size: int, first_offset: int, last_offset: int, timestamp: int, now_ms: int
     ) -> Segment:
         """The active segment, or a new one if this batch does not fit it any more."""
-        if not self.has_files:
+        files = self.files
+        if not files.exists:
             self._make_files()
-        segment = self.segments[-1]
-        config = self.config
+        segment = files.segments[-1]
+        config = self._config
         if (
             segment.size > config.segment_bytes - size
             or segment.would_overflow(last_offset)
@@ -387,71 +414,30 @@ class PartitionLog:
         return segment
 
     def _make_files(self) -> None:
-        """The partition's first append brings its folder into being."""
-        disk = self.context.disk
-        disk.mkdir(self.directory)
-        if self.topic_id != NO_TOPIC_ID:
-            metadata = encode_partition_metadata(self.topic_id)
-            file = disk.open(f"{self.directory}/{PARTITION_METADATA}", create=True)
-            file.truncate(0)
-            file.append((metadata,))
-            file.close()
-        self._add_segment(self.log_end_offset)
-        self.has_files = True
+        self.files.make(self.log_end_offset, self.topic_id)
         self.leader_epochs.dirty = True
-        self._unsynced_directories.append(self.log_directory)
-
-    def _add_segment(self, base_offset: int) -> Segment:
-        segment = self.new_segment(base_offset)
-        segment.create()
-        segment.is_active = True
-        self.segments.append(segment)
-        if self.directory not in self._unsynced_directories:
-            self._unsynced_directories.append(self.directory)
-        return segment
-
-    def new_segment(self, base_offset: int, *, size: int = 0, suffix: str = "") -> Segment:
-        config = self.config
-        jitter = min(config.segment_jitter_ms, config.segment_ms)
-        return Segment(
-            self.context,
-            self.directory,
-            base_offset,
-            size=size,
-            suffix=suffix,
-            index_interval_bytes=config.index_interval_bytes,
-            roll_jitter_ms=self.context.rng.randrange(jitter) if jitter else 0,
-        )
 
     def roll(self, base_offset: int | None = None) -> Segment:
         """Close the active segment and begin another at ``base_offset``, or the log's end."""
         base = self.log_end_offset if base_offset is None else base_offset
-        if not self.has_files:
+        files = self.files
+        if not files.exists:
             self._make_files()
-        active = self.segments[-1]
+        active = files.segments[-1]
         if not active.size:
-            if active.base_offset == base:
-                return active
-            # Nothing in it, and it cannot hold what comes: its offsets are too far away.
-            active.drop()
-            self.segments.pop()
-            segment = self._add_segment(base)
-            self.context.disk.unlink(active.path)
-            return segment
-        segment = self._add_segment(base)
+            return active if active.base_offset == base else files.replace_empty_segment(base)
+        segment = files.add_segment(base)
         active.become_inactive()
         self.producers.map_end_offset = base
-        self.take_snapshot()
+        files.write_snapshot(self.producers)
         self.upkeep.flush_soon(self)
         return segment
 
     def segment_index(self, offset: int) -> int:
-        """Of the last segment whose base is not above ``offset``."""
-        return bisect_right(self.segments, offset, key=_base_offset) - 1
+        return self.files.index_of(offset)
 
     def unsynced_segments(self) -> list[Segment]:
-        first = max(self.segment_index(self.recovery_point), 0)
-        return self.segments[first:]
+        return self.files.from_offset(self.recovery_point)
 
     @property
     def size_in_bytes(self) -> int:
@@ -509,7 +495,7 @@ class PartitionLog:
 
     def _read_segments(self, offset: int, max_bytes: int, bound: int, min_one: bool) -> Buffer:
         limit = None if bound == self.log_end_offset else bound
-        for segment in self.segments[self.segment_index(offset) :]:
+        for segment in self.files.from_offset(offset):
             if segment.base_offset >= bound:
                 break
             found = segment.read(offset, max_bytes, limit, min_one)
@@ -526,7 +512,7 @@ class PartitionLog:
 
     def aborted_between(self, offset: int, end: int) -> list[AbortedTxn]:
         found: list[AbortedTxn] = []
-        for segment in self.segments[max(self.segment_index(offset), 0) :]:
+        for segment in self.files.from_offset(offset):
             aborted, is_complete = segment.txn_index.collect(offset, end)
             found += aborted
             if is_complete:
@@ -559,6 +545,7 @@ class PartitionLog:
         if offset <= self.log_start_offset:
             return False
         self.log_start_offset = offset
+        self.upkeep.log_start_moved(self)
         self.leader_epochs.truncate_from_start(offset)
         self.producers.on_high_watermark(max(self.high_watermark, offset))
         return True
@@ -589,23 +576,9 @@ class PartitionLog:
         )
         self.advance_log_start_offset(self.segments[expired.segments].base_offset)
         del self.segments[: expired.segments]
-        self.delete_segments(gone)
+        self.files.delete(gone)
+        self.files.delete_snapshots([segment.base_offset for segment in gone])
         return expired.segments
-
-    def delete_segments(self, segments: list[Segment], *, at_once: bool = False) -> None:
-        """Files of segments that are not part of the log any more, their snapshots included."""
-        disk = self.context.disk
-        paths = []
-        for segment in segments:
-            paths += segment.rename(DELETED)
-            segment.drop()
-            if segment.base_offset in self.snapshots and segment.base_offset < self.log_end_offset:
-                self.snapshots.remove(segment.base_offset)
-                old = self._snapshot_path(segment.base_offset)
-                if disk.exists(old):
-                    disk.rename(old, old + DELETED)
-                    paths.append(old + DELETED)
-        self.upkeep.delete_later(paths, 0 if at_once else self.config.file_delete_delay_ms)
 
     def truncate_to(self, offset: int) -> bool:
         """Drop every batch that reaches ``offset``; False if there was none.
@@ -622,12 +595,12 @@ class PartitionLog:
             self.truncate_fully_and_start_at(offset)
             return True
         logger.info("truncating", partition=str(self.topic_partition), offset=offset)
-        self.generation += 1
+        self._truncated(offset)
         keep = self.segment_index(offset) + 1
         gone = self.segments[keep:]
         del self.segments[keep:]
-        self._drop_snapshots_above(offset)
-        self.delete_segments(gone, at_once=True)
+        self.files.drop_snapshots_above(offset)
+        self.files.delete(gone, at_once=True)
         self.segments[-1].truncate(offset)
         end = self.segments[-1].next_offset()
         self._ended_at(end)
@@ -639,20 +612,25 @@ class PartitionLog:
     def truncate_fully_and_start_at(self, offset: int, log_start_offset: int | None = None) -> None:
         """Drop everything; the next record is to have ``offset``."""
         logger.info("truncating fully", partition=str(self.topic_partition), offset=offset)
-        self.generation += 1
+        self._truncated(offset)
         gone, self.segments[:] = self.segments[:], []
-        self._drop_snapshots_above(-1)
-        self.delete_segments(gone, at_once=True)
+        self.files.drop_snapshots_above(-1)
+        self.files.delete(gone, at_once=True)
         self.log_start_offset = offset if log_start_offset is None else log_start_offset
         self.recovery_point = min(self.recovery_point, offset)
         self.log_end_offset = self.durable_end_offset = offset
         self.high_watermark = offset
         self.leader_epochs.clear()
         self.producers.clear(offset)
-        if self.has_files:
-            self._add_segment(offset)
+        if self.files.exists:
+            self.files.add_segment(offset)
         elif offset:
             self._make_files()
+
+    def _truncated(self, offset: int) -> None:
+        self.generation += 1
+        lowest = self.lowest_truncation
+        self.lowest_truncation = offset if lowest is None else min(lowest, offset)
 
     def _ended_at(self, offset: int) -> None:
         self.log_end_offset = offset
@@ -660,37 +638,12 @@ class PartitionLog:
         self.recovery_point = min(self.recovery_point, offset)
         self.high_watermark = min(self.high_watermark, offset)
 
-    # Producer snapshots
-
-    def take_snapshot(self) -> None:
-        """Spare the next start the reading of everything up to here."""
-        offset = self.producers.map_end_offset
-        if not self.has_files or (self.snapshots and self.snapshots[-1] >= offset):
-            return
-        path = self._snapshot_path(offset)
-        file = self.context.disk.open(path, create=True)
-        file.truncate(0)
-        file.append((encode_snapshot(self.producers.entries.values()),))
-        file.close()
-        self.snapshots.append(offset)
-        self._unsynced_snapshots.append(path)
-
-    def _snapshot_path(self, offset: int) -> str:
-        return f"{self.directory}/{segment_file(offset, SNAPSHOT)}"
-
-    def _drop_snapshots_above(self, offset: int) -> None:
-        disk = self.context.disk
-        while self.snapshots and self.snapshots[-1] > offset:
-            path = self._snapshot_path(self.snapshots.pop())
-            self.context.handles.forget(path)
-            if disk.exists(path):
-                disk.unlink(path)
-
     # Durability
 
     def synced(self, end_offset: int) -> None:
         """Everything below has reached the disk."""
         self.recovery_point = max(self.recovery_point, end_offset)
+        self._flush_is_due = False
         end = self.log_end_offset
         if end - self.recovery_point < self.config.flush_messages:
             self.durable_end_offset = end
@@ -698,6 +651,11 @@ class PartitionLog:
             self.durable_end_offset = max(self.durable_end_offset, self.recovery_point)
         if self.on_synced is not None:
             self.on_synced()
+
+    def _flush_if_due(self) -> None:
+        """What was found on disk, or written under other settings, may need a sync now."""
+        if self.log_end_offset - self.recovery_point >= self._config.flush_messages:
+            self.upkeep.flush_soon(self)
 
     @property
     def synced_end_offset(self) -> int:
@@ -708,15 +666,3 @@ class PartitionLog:
         job = FlushJob(self)
         job.run()
         job.finish()
-
-    def take_unsynced_snapshots(self) -> list[str]:
-        paths, self._unsynced_snapshots = self._unsynced_snapshots, []
-        return paths
-
-    def take_unsynced_directories(self) -> list[str]:
-        paths, self._unsynced_directories = self._unsynced_directories, []
-        return paths
-
-
-def _base_offset(segment: Segment) -> int:
-    return segment.base_offset

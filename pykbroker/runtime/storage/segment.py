@@ -24,17 +24,16 @@ from pykbroker.state.log.names import (
     segment_file,
 )
 from pykbroker.state.log.txn_index import TxnIndex
-from wire.records.batch import LOG_OVERHEAD
+from wire.records.batch import LOG_OVERHEAD, read_header
 from wire.records.errors import CorruptBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pykbroker.ports import File
     from pykbroker.runtime.storage.context import LogContext
     from pykbroker.state.log.index import IndexEntry
     from pykbroker.state.log.producers import AbortedTxn
-    from wire.records.batch import BatchHeader
     from wire.schema import Buffer
 
 log = get_logger("pykbroker.storage.segment")
@@ -145,21 +144,15 @@ class Segment:
 
     # Appending
 
-    def append(self, data: Buffer, headers: Iterable[BatchHeader]) -> None:
-        """Write batches that begin at this segment's end; their headers, in order."""
-        position = self.size
-        self.file().append((data,))
-        for header in headers:
-            size = header.batch_length + LOG_OVERHEAD
-            self._note(
-                position, size, header.base_offset + header.last_offset_delta, header.max_timestamp
-            )
-            position += size
-
     def append_one(self, data: Buffer, size: int, last_offset: int, max_timestamp: int) -> None:
-        """``append`` for a single batch, whose header the caller has taken apart already."""
+        """Write a batch that is to follow what is here; the caller has read its header."""
         self.file().append((data,))
         self._note(self.size, size, last_offset, max_timestamp)
+
+    def append_batch(self, data: Buffer) -> None:
+        """The same, reading the header."""
+        header = read_header(data)
+        self.append_one(data, len(data), header.last_offset, header.max_timestamp)
 
     def _note(self, position: int, size: int, last_offset: int, max_timestamp: int) -> None:
         if self._first_timestamp is None:
@@ -333,6 +326,23 @@ class Segment:
         if self._txn_index is None:
             self._load_indexes()
         return self._txn_index  # type: ignore[return-value]
+
+    @property
+    def index_bytes(self) -> int:
+        """Of the offset index, without loading it."""
+        if self._offset_index is not None:
+            return len(self._offset_index) * OffsetIndex.ENTRY_SIZE
+        return self._stored_bytes(INDEX)
+
+    @property
+    def time_index_bytes(self) -> int:
+        if self._time_index is not None:
+            return len(self._time_index) * TimeIndex.ENTRY_SIZE
+        return self._stored_bytes(TIME_INDEX)
+
+    def _stored_bytes(self, kind: str) -> int:
+        path = self.file_path(kind)
+        return self._context.disk.size(path) if self._context.disk.exists(path) else 0
 
     def _load_indexes(self) -> None:
         disk = self._context.disk
