@@ -1,13 +1,12 @@
-"""Every API: its key, its versions, its messages. Versions live here and in the definitions only.
+"""The APIs: key, name, versions, messages, headers. The versions that we serve live here alone.
 
-The range is what this codec serves: from the oldest version that Kafka 3.9 answered to the newest
-stable one of Kafka 4.3.
+The range of an API goes from the oldest version that Kafka 3.9 served to the newest that a
+current broker advertises.
 """
 
 from __future__ import annotations
 
-import re
-from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class ApiKey:
-    """Plain integers: cheaper to load than an enumeration, and compared on every request."""
+    """The numbers of the APIs."""
 
     PRODUCE = 0
     FETCH = 1
     LIST_OFFSETS = 2
     METADATA = 3
+    LEADER_AND_ISR = 4
+    STOP_REPLICA = 5
+    UPDATE_METADATA = 6
+    CONTROLLED_SHUTDOWN = 7
     OFFSET_COMMIT = 8
     OFFSET_FETCH = 9
     FIND_COORDINATOR = 10
@@ -108,175 +111,209 @@ class ApiKey:
     DELETE_SHARE_GROUP_OFFSETS = 92
 
 
+BROKER = 1
+"""Served on the listeners for clients and other brokers."""
+CONTROLLER = 2
+"""Served on controller listeners."""
+FORWARDED = 4
+"""A broker that is not the controller passes the request on to it."""
+CLUSTER_ACTION = 8
+"""Between the nodes of a cluster: needs ClusterAction on the cluster."""
+TELEMETRY = 16
+"""Advertised only where something receives telemetry."""
+REMOVED = 32
+"""Went with ZooKeeper; defined, but never served."""
+
+NEVER = 32767
+
+_TABLE: tuple[tuple[int, int, int, int | None, int], ...] = (
+    # key, oldest version, newest, first flexible, flags
+    (ApiKey.PRODUCE, 0, 13, 9, BROKER),
+    (ApiKey.FETCH, 0, 18, 12, BROKER | CONTROLLER),
+    (ApiKey.LIST_OFFSETS, 0, 11, 6, BROKER),
+    (ApiKey.METADATA, 0, 13, 9, BROKER),
+    (ApiKey.LEADER_AND_ISR, 0, 7, 4, REMOVED | CLUSTER_ACTION),
+    (ApiKey.STOP_REPLICA, 0, 4, 2, REMOVED | CLUSTER_ACTION),
+    (ApiKey.UPDATE_METADATA, 0, 8, 6, REMOVED | CLUSTER_ACTION),
+    (ApiKey.CONTROLLED_SHUTDOWN, 0, 3, 3, REMOVED | CLUSTER_ACTION),
+    (ApiKey.OFFSET_COMMIT, 0, 10, 8, BROKER),
+    (ApiKey.OFFSET_FETCH, 0, 10, 6, BROKER),
+    (ApiKey.FIND_COORDINATOR, 0, 6, 3, BROKER),
+    (ApiKey.JOIN_GROUP, 0, 9, 6, BROKER),
+    (ApiKey.HEARTBEAT, 0, 4, 4, BROKER),
+    (ApiKey.LEAVE_GROUP, 0, 5, 4, BROKER),
+    (ApiKey.SYNC_GROUP, 0, 5, 4, BROKER),
+    (ApiKey.DESCRIBE_GROUPS, 0, 6, 5, BROKER),
+    (ApiKey.LIST_GROUPS, 0, 5, 3, BROKER),
+    (ApiKey.SASL_HANDSHAKE, 0, 1, None, BROKER | CONTROLLER),
+    (ApiKey.API_VERSIONS, 0, 4, 3, BROKER | CONTROLLER),
+    (ApiKey.CREATE_TOPICS, 0, 7, 5, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DELETE_TOPICS, 0, 6, 4, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DELETE_RECORDS, 0, 2, 2, BROKER),
+    (ApiKey.INIT_PRODUCER_ID, 0, 5, 2, BROKER),
+    (ApiKey.OFFSET_FOR_LEADER_EPOCH, 0, 4, 4, BROKER),
+    (ApiKey.ADD_PARTITIONS_TO_TXN, 0, 5, 3, BROKER),
+    (ApiKey.ADD_OFFSETS_TO_TXN, 0, 4, 3, BROKER),
+    (ApiKey.END_TXN, 0, 5, 3, BROKER),
+    (ApiKey.WRITE_TXN_MARKERS, 0, 2, 1, BROKER | CLUSTER_ACTION),
+    (ApiKey.TXN_OFFSET_COMMIT, 0, 5, 3, BROKER),
+    (ApiKey.DESCRIBE_ACLS, 0, 3, 2, BROKER | CONTROLLER),
+    (ApiKey.CREATE_ACLS, 0, 3, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DELETE_ACLS, 0, 3, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DESCRIBE_CONFIGS, 0, 4, 4, BROKER | CONTROLLER),
+    (ApiKey.ALTER_CONFIGS, 0, 2, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.ALTER_REPLICA_LOG_DIRS, 0, 2, 2, BROKER),
+    (ApiKey.DESCRIBE_LOG_DIRS, 0, 5, 2, BROKER),
+    (ApiKey.SASL_AUTHENTICATE, 0, 2, 2, BROKER | CONTROLLER),
+    (ApiKey.CREATE_PARTITIONS, 0, 3, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.CREATE_DELEGATION_TOKEN, 0, 3, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.RENEW_DELEGATION_TOKEN, 0, 2, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.EXPIRE_DELEGATION_TOKEN, 0, 2, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DESCRIBE_DELEGATION_TOKEN, 0, 3, 2, BROKER | CONTROLLER),
+    (ApiKey.DELETE_GROUPS, 0, 2, 2, BROKER),
+    (ApiKey.ELECT_LEADERS, 0, 2, 2, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1, 1, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.ALTER_PARTITION_REASSIGNMENTS, 0, 1, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.OFFSET_DELETE, 0, 0, None, BROKER),
+    (ApiKey.DESCRIBE_CLIENT_QUOTAS, 0, 1, 1, BROKER),
+    (ApiKey.ALTER_CLIENT_QUOTAS, 0, 1, 1, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS, 0, 0, 0, BROKER | CONTROLLER),
+    (ApiKey.ALTER_USER_SCRAM_CREDENTIALS, 0, 0, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.VOTE, 0, 2, 0, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.BEGIN_QUORUM_EPOCH, 0, 1, 1, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.END_QUORUM_EPOCH, 0, 1, 1, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.DESCRIBE_QUORUM, 0, 2, 0, BROKER | CONTROLLER | FORWARDED | CLUSTER_ACTION),
+    (ApiKey.ALTER_PARTITION, 0, 3, 0, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.UPDATE_FEATURES, 0, 2, 0, BROKER | CONTROLLER | FORWARDED | CLUSTER_ACTION),
+    (ApiKey.ENVELOPE, 0, 0, 0, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.FETCH_SNAPSHOT, 0, 1, 0, CONTROLLER),
+    (ApiKey.DESCRIBE_CLUSTER, 0, 2, 0, BROKER | CONTROLLER),
+    (ApiKey.DESCRIBE_PRODUCERS, 0, 0, 0, BROKER),
+    (ApiKey.BROKER_REGISTRATION, 0, 4, 0, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.BROKER_HEARTBEAT, 0, 2, 0, CONTROLLER | CLUSTER_ACTION),
+    (ApiKey.UNREGISTER_BROKER, 0, 0, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.DESCRIBE_TRANSACTIONS, 0, 0, 0, BROKER),
+    (ApiKey.LIST_TRANSACTIONS, 0, 2, 0, BROKER),
+    (ApiKey.ALLOCATE_PRODUCER_IDS, 0, 0, 0, CONTROLLER | FORWARDED | CLUSTER_ACTION),
+    (ApiKey.CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, BROKER),
+    (ApiKey.CONSUMER_GROUP_DESCRIBE, 0, 1, 0, BROKER),
+    (ApiKey.CONTROLLER_REGISTRATION, 0, 0, 0, CONTROLLER),
+    (ApiKey.GET_TELEMETRY_SUBSCRIPTIONS, 0, 0, 0, BROKER | TELEMETRY),
+    (ApiKey.PUSH_TELEMETRY, 0, 0, 0, BROKER | TELEMETRY),
+    (ApiKey.ASSIGN_REPLICAS_TO_DIRS, 0, 0, 0, CONTROLLER),
+    (ApiKey.LIST_CONFIG_RESOURCES, 0, 1, 0, BROKER),
+    (ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, BROKER),
+    (ApiKey.SHARE_GROUP_HEARTBEAT, 1, 1, 1, BROKER),
+    (ApiKey.SHARE_GROUP_DESCRIBE, 1, 1, 1, BROKER),
+    (ApiKey.SHARE_FETCH, 1, 2, 1, BROKER),
+    (ApiKey.SHARE_ACKNOWLEDGE, 1, 2, 1, BROKER),
+    (ApiKey.ADD_RAFT_VOTER, 0, 1, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.REMOVE_RAFT_VOTER, 0, 0, 0, BROKER | CONTROLLER | FORWARDED),
+    (ApiKey.UPDATE_RAFT_VOTER, 0, 0, 0, CONTROLLER),
+    (ApiKey.INITIALIZE_SHARE_GROUP_STATE, 0, 0, 0, BROKER | CLUSTER_ACTION),
+    (ApiKey.READ_SHARE_GROUP_STATE, 0, 0, 0, BROKER | CLUSTER_ACTION),
+    (ApiKey.WRITE_SHARE_GROUP_STATE, 0, 1, 0, BROKER | CLUSTER_ACTION),
+    (ApiKey.DELETE_SHARE_GROUP_STATE, 0, 0, 0, BROKER | CLUSTER_ACTION),
+    (ApiKey.READ_SHARE_GROUP_STATE_SUMMARY, 0, 1, 0, BROKER | CLUSTER_ACTION),
+    (ApiKey.STREAMS_GROUP_HEARTBEAT, 0, 0, 0, BROKER),
+    (ApiKey.STREAMS_GROUP_DESCRIBE, 0, 0, 0, BROKER),
+    (ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS, 0, 1, 0, BROKER),
+    (ApiKey.ALTER_SHARE_GROUP_OFFSETS, 0, 0, 0, BROKER),
+    (ApiKey.DELETE_SHARE_GROUP_OFFSETS, 0, 0, 0, BROKER),
+)
+
+
 class Api:
-    """One row of the table. The message classes are imported when first asked for."""
+    """One API. Its messages are imported when they are first asked for."""
 
     __slots__ = (
-        "_module",
         "_request",
         "_response",
+        "constant",
+        "flags",
         "flexible_since",
-        "is_client_facing",
-        "is_cluster_action",
-        "is_forwarded",
         "key",
         "max_version",
         "min_version",
         "name",
-        "on_controller",
     )
 
-    def __init__(self, row: str) -> None:
-        key, name, low, high, flexible, flags = row.split()
-        self.key = int(key)
-        self.name = name
-        self.min_version = int(low)
-        self.max_version = int(high)
-        self.flexible_since = 32767 if flexible == "-" else int(flexible)
-        self.is_client_facing = "b" in flags
-        """Served on a broker's listeners, and so advertised there."""
-        self.on_controller = "c" in flags
-        self.is_forwarded = "f" in flags
-        """A broker hands it to the active controller."""
-        self.is_cluster_action = "a" in flags
-        """Only brokers may send it."""
-        self._module = ""
+    def __init__(
+        self, constant: str, key: int, oldest: int, newest: int, flexible: int | None, flags: int
+    ) -> None:
+        self.constant = constant
+        self.key = key
+        self.name = constant.title().replace("_", "")
+        """As in Kafka's documentation: ``OffsetFetch``."""
+        self.min_version = oldest
+        self.max_version = newest
+        self.flexible_since = NEVER if flexible is None else flexible
+        """The first version with compact types and tagged fields, or NEVER."""
+        self.flags = flags
         self._request: type[Request] | None = None
         self._response: type[Response] | None = None
 
     def __repr__(self) -> str:
-        return f"Api({self.name} {self.min_version}-{self.max_version})"
-
-    def _load(self) -> None:
-        module = import_module(f"wire.messages.{module_name(self.name)}")
-        self._request = getattr(module, f"{self.name}Request")
-        self._response = getattr(module, f"{self.name}Response")
+        return f"<Api {self.key} {self.name} {self.min_version}-{self.max_version}>"
 
     @property
     def request(self) -> type[Request]:
         if self._request is None:
             self._load()
-        assert self._request is not None
+            assert self._request is not None
         return self._request
 
     @property
     def response(self) -> type[Response]:
         if self._response is None:
             self._load()
-        assert self._response is not None
+            assert self._response is not None
         return self._response
 
+    @property
+    def is_client_facing(self) -> bool:
+        """On the listeners that clients use, and so advertised to them."""
+        return bool(self.flags & BROKER)
 
-def module_name(name: str) -> str:
-    """``OffsetFetch`` -> ``offset_fetch``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    @property
+    def is_on_controller(self) -> bool:
+        return bool(self.flags & CONTROLLER)
+
+    @property
+    def is_forwarded(self) -> bool:
+        return bool(self.flags & FORWARDED)
+
+    @property
+    def is_cluster_action(self) -> bool:
+        return bool(self.flags & CLUSTER_ACTION)
+
+    @property
+    def needs_telemetry_receiver(self) -> bool:
+        return bool(self.flags & TELEMETRY)
+
+    def _load(self) -> None:
+        module = "wire.messages." + self.constant.lower()
+        __import__(module)
+        self._request = getattr(modules[module], self.name + "Request")
+        self._response = getattr(modules[module], self.name + "Response")
 
 
-# key, name, lowest and highest version, first flexible version, where: b broker, c controller,
-# f forwarded to the controller, a needs ClusterAction
-_TABLE = """
-0 Produce 0 13 9 b
-1 Fetch 0 18 12 bc
-2 ListOffsets 0 11 6 b
-3 Metadata 0 13 9 b
-8 OffsetCommit 0 10 8 b
-9 OffsetFetch 0 10 6 b
-10 FindCoordinator 0 6 3 b
-11 JoinGroup 0 9 6 b
-12 Heartbeat 0 4 4 b
-13 LeaveGroup 0 5 4 b
-14 SyncGroup 0 5 4 b
-15 DescribeGroups 0 6 5 b
-16 ListGroups 0 5 3 b
-17 SaslHandshake 0 1 - bc
-18 ApiVersions 0 4 3 bc
-19 CreateTopics 0 7 5 bcf
-20 DeleteTopics 0 6 4 bcf
-21 DeleteRecords 0 2 2 b
-22 InitProducerId 0 5 2 b
-23 OffsetForLeaderEpoch 0 4 4 b
-24 AddPartitionsToTxn 0 5 3 b
-25 AddOffsetsToTxn 0 4 3 b
-26 EndTxn 0 5 3 b
-27 WriteTxnMarkers 0 2 1 ba
-28 TxnOffsetCommit 0 5 3 b
-29 DescribeAcls 0 3 2 bc
-30 CreateAcls 0 3 2 bcf
-31 DeleteAcls 0 3 2 bcf
-32 DescribeConfigs 0 4 4 bc
-33 AlterConfigs 0 2 2 bcf
-34 AlterReplicaLogDirs 0 2 2 b
-35 DescribeLogDirs 0 5 2 b
-36 SaslAuthenticate 0 2 2 bc
-37 CreatePartitions 0 3 2 bcf
-38 CreateDelegationToken 0 3 2 bcf
-39 RenewDelegationToken 0 2 2 bcf
-40 ExpireDelegationToken 0 2 2 bcf
-41 DescribeDelegationToken 0 3 2 bc
-42 DeleteGroups 0 2 2 b
-43 ElectLeaders 0 2 2 bcf
-44 IncrementalAlterConfigs 0 1 1 bcf
-45 AlterPartitionReassignments 0 1 0 bcf
-46 ListPartitionReassignments 0 0 0 bcf
-47 OffsetDelete 0 0 - b
-48 DescribeClientQuotas 0 1 1 b
-49 AlterClientQuotas 0 1 1 bcf
-50 DescribeUserScramCredentials 0 0 0 bc
-51 AlterUserScramCredentials 0 0 0 bcf
-52 Vote 0 2 0 ca
-53 BeginQuorumEpoch 0 1 1 ca
-54 EndQuorumEpoch 0 1 1 ca
-55 DescribeQuorum 0 2 0 bcfa
-56 AlterPartition 0 3 0 ca
-57 UpdateFeatures 0 2 0 bcfa
-58 Envelope 0 0 0 ca
-59 FetchSnapshot 0 1 0 c
-60 DescribeCluster 0 2 0 bc
-61 DescribeProducers 0 0 0 b
-62 BrokerRegistration 0 4 0 ca
-63 BrokerHeartbeat 0 2 0 ca
-64 UnregisterBroker 0 0 0 bcf
-65 DescribeTransactions 0 0 0 b
-66 ListTransactions 0 2 0 b
-67 AllocateProducerIds 0 0 0 cfa
-68 ConsumerGroupHeartbeat 0 1 0 b
-69 ConsumerGroupDescribe 0 1 0 b
-70 ControllerRegistration 0 0 0 c
-71 GetTelemetrySubscriptions 0 0 0 b
-72 PushTelemetry 0 0 0 b
-73 AssignReplicasToDirs 0 0 0 c
-74 ListConfigResources 0 1 0 b
-75 DescribeTopicPartitions 0 0 0 b
-76 ShareGroupHeartbeat 1 1 1 b
-77 ShareGroupDescribe 1 1 1 b
-78 ShareFetch 1 2 1 b
-79 ShareAcknowledge 1 2 1 b
-80 AddRaftVoter 0 1 0 bcf
-81 RemoveRaftVoter 0 0 0 bcf
-82 UpdateRaftVoter 0 0 0 c
-83 InitializeShareGroupState 0 0 0 ba
-84 ReadShareGroupState 0 0 0 ba
-85 WriteShareGroupState 0 1 0 ba
-86 DeleteShareGroupState 0 0 0 ba
-87 ReadShareGroupStateSummary 0 1 0 ba
-88 StreamsGroupHeartbeat 0 0 0 b
-89 StreamsGroupDescribe 0 0 0 b
-90 DescribeShareGroupOffsets 0 1 0 b
-91 AlterShareGroupOffsets 0 0 0 b
-92 DeleteShareGroupOffsets 0 0 0 b
-"""
-
-API_BY_KEY: dict[int, Api] = {api.key: api for api in map(Api, _TABLE.strip().splitlines())}
-API_BY_NAME: dict[str, Api] = {api.name: api for api in API_BY_KEY.values()}
+_NAMES = {key: name for name, key in vars(ApiKey).items() if name.isupper()}
+API_BY_KEY: dict[int, Api] = {row[0]: Api(_NAMES[row[0]], *row) for row in _TABLE}
 
 
 def request_header_version(key: int, version: int) -> int:
-    """0 for ControlledShutdown 0 alone, which is not served; 2 where the request is flexible."""
-    return 2 if version >= API_BY_KEY[key].flexible_since else 1
+    """An API that is not known is taken to be an old one."""
+    if key == ApiKey.CONTROLLED_SHUTDOWN and version == 0:
+        return 0
+    api = API_BY_KEY.get(key)
+    return 2 if api is not None and version >= api.flexible_since else 1
 
 
 def response_header_version(key: int, version: int) -> int:
-    """ApiVersions is always 0: a client reads it before it knows what the broker speaks."""
+    """ApiVersions is answered without tags always: the client does not know yet whom it asks."""
     if key == ApiKey.API_VERSIONS:
         return 0
-    return 1 if version >= API_BY_KEY[key].flexible_since else 0
+    api = API_BY_KEY.get(key)
+    return 1 if api is not None and version >= api.flexible_since else 0

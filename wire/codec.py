@@ -1,90 +1,126 @@
-"""Encode and decode messages. Functions are compiled on first use and kept.
+"""Encode and decode messages.
 
-Only DecodeError comes out of decoding whatever the bytes are, and only EncodeError out of
-encoding. Handlers see a message's newest shape: ``decode_request`` and ``encode_response`` apply
-the ``upgrade`` and ``downgrade`` that stand beside a definition whose structure once changed.
+A function is compiled for each (message, version) when it is first needed, and kept. Decoding
+raises DecodeError and nothing else; encoding raises EncodeError and nothing else.
+
+Fields that a version lacks have their defaults after decoding. In encoding, a value that such a
+field has and that may not be dropped silently is an error.
 """
 
 from __future__ import annotations
 
-import struct
-import sys
+from struct import error as StructError
+from sys import modules
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wire.compiler import decoder, encoder
 from wire.errors import DecodeError, EncodeError
-from wire.schema import Buffer, Message, Request, Response, VersionRange, parse_versions
+from wire.layout import is_defined
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wire.apis import Api
+    from wire.decoding import Decoder
+    from wire.encoding import Encoder
+    from wire.schema import Buffer, Message, Request, Response
 
-M = TypeVar("M", bound=Message)
-_flexible: dict[type[Message], VersionRange] = {}
+M = TypeVar("M", bound="Message")
 
+_decoders: dict[tuple[type[Message], int], Decoder] = {}
+_encoders: dict[tuple[type[Message], int], Encoder] = {}
+_upgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
+_downgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 
-def is_flexible(cls: type[Message], version: int) -> bool:
-    found = _flexible.get(cls)
-    if found is None:
-        found = _flexible[cls] = parse_versions(cls.flexible)
-    return version in found
+_UNREADABLE = (StructError, IndexError, UnicodeDecodeError)
+_UNWRITABLE = (StructError, TypeError, AttributeError, UnicodeEncodeError, OverflowError)
 
 
 def decode(cls: type[M], version: int, data: Buffer, offset: int = 0) -> tuple[M, int]:
-    """(message, position after it). Views of ``batches`` fields point into ``data``."""
-    view = data if isinstance(data, memoryview) else memoryview(data)
+    """The value and where it ends. Fields of type ``batches`` are views into ``data``."""
+    decoder = _decoders.get((cls, version)) or _decoder(cls, version)
+    view = data if type(data) is memoryview else memoryview(data)
     try:
-        return decoder(cls, version, is_flexible(cls, version))(view, offset, len(view))
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise DecodeError(f"{cls.__name__} version {version}: {error}") from error
-    except DecodeError as error:
-        raise DecodeError(f"{cls.__name__} version {version}: {error}") from error
+        return decoder(view, offset, len(view))
+    except _UNREADABLE as error:
+        raise DecodeError(f"{cls.__name__} version {version}: {_reason(error)}") from error
 
 
-def decode_exact(cls: type[M], version: int, data: Buffer) -> M:
-    message, end = decode(cls, version, data)
+def decode_exact(cls: type[M], version: int, data: Buffer, offset: int = 0) -> M:
+    """Where nothing may follow."""
+    value, end = decode(cls, version, data, offset)
     if end != len(data):
-        raise DecodeError(f"{len(data) - end} bytes are left after {cls.__name__}")
-    return message
+        raise DecodeError(f"{cls.__name__} version {version}: {len(data) - end} bytes left over")
+    return value
 
 
 def encode(message: Message, version: int) -> list[Buffer]:
-    """Large ``batches`` stand in the list as they are, not copied."""
-    out = bytearray()
-    splices: list[tuple[int, list[Any]]] = []
+    """Buffers to be written one after another; batches of some size are among them as given."""
     cls = type(message)
+    encoder = _encoders.get((cls, version)) or _encoder(cls, version)
+    done: list[Buffer] = []
+    parts: list[Buffer] = []
     try:
-        encoder(cls, version, is_flexible(cls, version))(message, out, splices)
-    except (struct.error, TypeError, AttributeError) as error:
+        encoder(message, done, parts)
+        if parts:
+            done.append(b"".join(parts))
+    except EncodeError as error:
+        raise EncodeError(f"{cls.__name__} version {version}: {error}") from None
+    except _UNWRITABLE as error:
         raise EncodeError(f"{cls.__name__} version {version}: {error}") from error
-    if not splices:
-        return [out]
-    pieces: list[Buffer] = []
-    view = memoryview(out)
-    begin = 0
-    for position, inserted in splices:
-        pieces.append(view[begin:position])
-        pieces.extend(inserted)
-        begin = position
-    if begin < len(out):
-        pieces.append(view[begin:])
-    return pieces
+    return done
 
 
 def encode_bytes(message: Message, version: int) -> bytes:
-    return b"".join(encode(message, version))
+    buffers = encode(message, version)
+    if len(buffers) == 1 and type(buffers[0]) is bytes:
+        return buffers[0]
+    return b"".join(buffers)
 
 
 def decode_request(api: Api, version: int, data: Buffer, offset: int = 0) -> Request:
-    """The request in its newest shape. Kafka ignores bytes after it, and so do we."""
-    request, _ = decode(api.request, version, data, offset)
-    upgrade = getattr(sys.modules[api.request.__module__], "upgrade", None)
-    if upgrade is not None:
-        request = upgrade(request, version)
-    return request
+    """In the newest shape. Bytes behind the request are passed over, as Kafka does."""
+    cls = api.request
+    request, _ = decode(cls, version, data, offset)
+    upgrade = _upgrades[cls] if cls in _upgrades else _shape_change(cls, "upgrade", _upgrades)
+    return request if upgrade is None else upgrade(request, version)
 
 
 def encode_response(response: Response, version: int) -> list[Buffer]:
-    downgrade = getattr(sys.modules[type(response).__module__], "downgrade", None)
-    if downgrade is not None:
-        response = downgrade(response, version)
-    return encode(response, version)
+    """From the newest shape to that of the version."""
+    cls = type(response)
+    if cls in _downgrades:
+        downgrade = _downgrades[cls]
+    else:
+        downgrade = _shape_change(cls, "downgrade", _downgrades)
+    return encode(response if downgrade is None else downgrade(response, version), version)
+
+
+def _decoder(cls: type[Message], version: int) -> Decoder:
+    if not is_defined(cls, version):
+        raise DecodeError(f"{cls.__name__} has no version {version}")
+    from wire.decoding import compile_decoder
+
+    made = _decoders[cls, version] = compile_decoder(cls, version)
+    return made
+
+
+def _encoder(cls: type[Message], version: int) -> Encoder:
+    if not is_defined(cls, version):
+        raise EncodeError(f"{cls.__name__} has no version {version}")
+    from wire.encoding import compile_encoder
+
+    made = _encoders[cls, version] = compile_encoder(cls, version)
+    return made
+
+
+def _shape_change(
+    cls: type[Message], name: str, known: dict[type[Message], Callable[[Any, int], Any] | None]
+) -> Callable[[Any, int], Any] | None:
+    """``upgrade`` or ``downgrade`` of the module that defines a message, where it has one."""
+    found: Callable[[Any, int], Any] | None = getattr(modules[cls.__module__], name, None)
+    known[cls] = found
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else "the data ends too soon"

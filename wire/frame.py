@@ -1,48 +1,52 @@
-"""Bytes in, whole frames out. A frame is a 4-byte size and that many bytes.
+"""Bytes in, whole frames out: four bytes of size, then so many bytes.
 
-Received bytes are never moved for their own sake: a frame is handed out as a view into the buffer
-that it was received in, writable, and stays valid for as long as its holder keeps it. Nothing is
-allocated from a claimed size: the buffer grows with the bytes that have really come, and only a
-connection that has completed large frames before begins the next with a larger one.
+Nothing is allocated because a peer announces it: the buffer grows with what has arrived. A frame
+that was handed out is a view into the buffer and is never overwritten; while one is alive, the
+bytes that follow go elsewhere. Between frames the reader holds a small buffer.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import NamedTuple
+from struct import Struct, error
+from typing import TYPE_CHECKING
 
-from wire.apis import API_BY_KEY, request_header_version
+from wire.apis import request_header_version
 from wire.errors import DecodeError
-from wire.primitives import read_nullable_string, read_uvarint
+from wire.primitives import read_int32, read_nullable_string, skip_tags
 
-SIZE = struct.Struct(">i")
-SIZE_BYTES = 4
-REST_BYTES = 8 * 1024
-"""What a connection holds between frames."""
-GROWTH_FLOOR_BYTES = 64 * 1024
-TRUSTED_BYTES = 1024 * 1024
-"""The most that an earlier frame's size makes us allocate ahead."""
-_HEADER = struct.Struct(">hhi")
+if TYPE_CHECKING:
+    from wire.schema import Buffer
+
+SMALL_BYTES = 8 * 1024
+READY_LIMIT_BYTES = 256 * 1024
+READY_FRAMES = 4
+"""Room is made ready for so many frames like the last one, within the limit above: they were
+really sent, so the next read will most likely fill it."""
+GROWTH = 4
+"""A buffer that is too small is followed by one of so many times the bytes in it."""
+TURN_BYTES = 512 * 1024
+"""At most so much is read at once, so that one connection does not starve the others."""
 
 
 class FrameError(DecodeError):
-    """A size that cannot be: nothing after it can be understood."""
+    """The size of a frame is impossible or over the limit: there is no way to read on."""
 
 
 class FrameReader:
-    """Cuts one connection's bytes into frames.
-
-    Invariant: the bytes from ``_start`` to ``_end`` were received and belong to no frame yet.
+    """Of one connection. ``get_buffer`` and ``buffer_updated`` are made for a buffered protocol;
+    ``feed`` does the same for a stream that gives bytes.
     """
 
-    __slots__ = ("_buffer", "_end", "_max", "_start", "_typical")
+    __slots__ = ("_buffer", "_end", "_max_frame_bytes", "_ready_bytes", "_start")
 
     def __init__(self, max_frame_bytes: int) -> None:
-        self._max = max_frame_bytes
-        self._buffer = bytearray(REST_BYTES)
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
         self._start = 0
+        """Where the incomplete frame begins, with its size."""
         self._end = 0
-        self._typical = 0
+        """Bytes up to here have arrived."""
+        self._ready_bytes = SMALL_BYTES
 
     @property
     def pending(self) -> int:
@@ -50,94 +54,106 @@ class FrameReader:
         return self._end - self._start
 
     def get_buffer(self, size_hint: int = -1) -> memoryview:
-        """Where the next bytes go: never empty, and never what a frame handed out looks at."""
-        if self._end == len(self._buffer):
+        """Room for the next read, at least one byte. The hint is passed over: it is a guess."""
+        if self._start == self._end:
+            if (self._end and not _is_free(self._buffer)) or len(self._buffer) < self._ready_bytes:
+                self._buffer = bytearray(self._ready_bytes)
+            self._start = self._end = 0
+        else:
             self._make_room()
-        return memoryview(self._buffer)[self._end :]
+        return memoryview(self._buffer)[self._end : self._end + TURN_BYTES]
 
     def buffer_updated(self, size: int) -> list[memoryview]:
-        """``size`` bytes were received into the buffer; the frames that are now whole."""
+        """The frames that became whole by these bytes."""
         self._end += size
         frames: list[memoryview] = []
-        view = memoryview(self._buffer)
-        while self._end - self._start >= SIZE_BYTES:
-            (claimed,) = SIZE.unpack_from(view, self._start)
-            if claimed < 0 or claimed > self._max:
-                raise FrameError(f"a frame of {claimed} bytes; the limit is {self._max}")
-            begin = self._start + SIZE_BYTES
-            if self._end - begin < claimed:
+        buffer, start, end = self._buffer, self._start, self._end
+        while end - start >= 4:
+            (length,) = read_int32(buffer, start)
+            if not 0 <= length <= self._max_frame_bytes:
+                raise FrameError(f"a frame of {length} bytes, allowed are {self._max_frame_bytes}")
+            stop = start + 4 + length
+            if stop > end:
                 break
-            frames.append(view[begin : begin + claimed])
-            self._start = begin + claimed
-            self._typical = min(TRUSTED_BYTES, claimed + SIZE_BYTES)
-        if frames and self._start == self._end:
-            # The views keep the old buffer alive for as long as they need it.
-            self._buffer = bytearray(REST_BYTES)
+            frames.append(memoryview(buffer)[start + 4 : stop])
+            start = stop
+            self._ready_bytes = max(SMALL_BYTES, min(READY_FRAMES * length, READY_LIMIT_BYTES))
+        self._start = start
+        if start == end and len(buffer) > SMALL_BYTES:
+            self._buffer = bytearray()
             self._start = self._end = 0
         return frames
 
-    def feed(self, data: bytes) -> list[memoryview]:
-        """The same for transports that bring their own bytes."""
+    def feed(self, data: Buffer) -> list[memoryview]:
         frames: list[memoryview] = []
-        taken = 0
-        while taken < len(data):
-            room = self.get_buffer()
-            size = min(len(room), len(data) - taken)
-            room[:size] = data[taken : taken + size]
-            room.release()
-            taken += size
-            frames.extend(self.buffer_updated(size))
+        rest = memoryview(data)
+        while len(rest):
+            with self.get_buffer() as room:
+                size = min(len(room), len(rest))
+                room[:size] = rest[:size]
+            frames += self.buffer_updated(size)
+            rest = rest[size:]
         return frames
 
     def _make_room(self) -> None:
-        """Move the incomplete frame to a larger buffer; at most twice what has come so far."""
-        have = self.pending
-        size = max(2 * have, GROWTH_FLOOR_BYTES, self._typical)
-        if have >= SIZE_BYTES:
-            (claimed,) = SIZE.unpack_from(self._buffer, self._start)
-            size = max(REST_BYTES, min(size, claimed + SIZE_BYTES))
+        """See to it that the incomplete frame can go on, moving it if it cannot where it is."""
+        buffer, start, end = self._buffer, self._start, self._end
+        pending = end - start
+        whole = 4 + read_int32(buffer, start)[0] if pending >= 4 else 4
+        if start + whole <= len(buffer) or (start == 0 and end < len(buffer)):
+            return
+        size = max(SMALL_BYTES, min(whole, max(GROWTH * pending, self._ready_bytes)))
         grown = bytearray(size)
-        grown[:have] = memoryview(self._buffer)[self._start : self._end]
-        self._buffer = grown
-        self._start, self._end = 0, have
+        grown[:pending] = memoryview(buffer)[start:end]
+        self._buffer, self._start, self._end = grown, 0, pending
 
 
-class RequestHead(NamedTuple):
-    """A request header of any version, and where the body begins."""
-
-    api_key: int
-    api_version: int
-    correlation_id: int
-    client_id: str | None
-
-
-def request_header(frame: memoryview) -> tuple[RequestHead, int]:
-    """Read by hand: it precedes every request, and its own version depends on its first fields.
-
-    For an API or a version that is not known the header is read as version 1, which is all that
-    an answer or a log line needs.
+def _is_free(buffer: bytearray) -> bool:
+    """Whether no view into it is alive; its last byte is lost. A buffer with views cannot change
+    its size.
     """
-    end = len(frame)
-    if end < _HEADER.size:
-        raise DecodeError(f"a request of {end} bytes")
-    key, version, correlation = _HEADER.unpack_from(frame)
     try:
-        client_id, position = read_nullable_string(frame, _HEADER.size, end)
-        api = API_BY_KEY.get(key)
-        known = api is not None and api.min_version <= version <= api.max_version
-        if known and request_header_version(key, version) >= 2:
-            position = _skip_tags(frame, position, end)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise DecodeError(f"request header: {error}") from error
-    return RequestHead(key, version, correlation, client_id), position
+        buffer.pop()
+    except BufferError:
+        return False
+    buffer.append(0)
+    return True
 
 
-def _skip_tags(frame: memoryview, position: int, end: int) -> int:
-    count, position = read_uvarint(frame, position)
-    for _ in range(count):
-        _, position = read_uvarint(frame, position)
-        size, position = read_uvarint(frame, position)
-        position += size
-        if position > end:
-            raise DecodeError("a tagged field of the request header is cut off")
-    return position
+class RequestHeader:
+    __slots__ = ("api_key", "api_version", "client_id", "correlation_id")
+
+    def __init__(
+        self, api_key: int, api_version: int, correlation_id: int, client_id: str | None
+    ) -> None:
+        self.api_key = api_key
+        self.api_version = api_version
+        self.correlation_id = correlation_id
+        self.client_id = client_id
+
+    def __repr__(self) -> str:
+        values = f"{self.api_key}, {self.api_version}, {self.correlation_id}, {self.client_id!r}"
+        return f"RequestHeader({values})"
+
+
+_HEAD = Struct(">hhi")
+
+
+def request_header(frame: Buffer) -> tuple[RequestHeader, int]:
+    """The header and where the body begins. Of an API that is not known, header version 1 is
+    assumed: whoever called will not read on.
+    """
+    try:
+        key, version, correlation_id = _HEAD.unpack_from(frame)
+        header_version = request_header_version(key, version)
+        client_id, position = None, _HEAD.size
+        if header_version >= 1:
+            client_id, position = read_nullable_string(frame, position)
+        if header_version >= 2:
+            if frame[position]:
+                position = skip_tags(frame, position, len(frame))
+            else:
+                position += 1
+    except (error, IndexError, UnicodeDecodeError) as reason:
+        raise DecodeError("the header of the request cannot be read") from reason
+    return RequestHeader(key, version, correlation_id, client_id), position

@@ -19,7 +19,7 @@ Nothing here is parsed before a codec asks for it: importing a definition costs 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast, dataclass_transform
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -73,8 +73,8 @@ ALL = VersionRange(0, NEWEST)
 
 
 def parse_versions(text: str | None) -> VersionRange:
-    """``"3"``, ``"3-7"``, ``"3+"``; None is the empty range."""
-    if text is None:
+    """``"3"``, ``"3-7"``, ``"3+"``; None and ``""`` are the empty range."""
+    if not text:
         return NONE
     if text.endswith("+"):
         return VersionRange(int(text[:-1]), NEWEST)
@@ -174,7 +174,7 @@ class Struct(metaclass=StructMeta):
             cls.__init__(self, **values)
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
+        if not isinstance(other, Struct) or other.definitions is not self.definitions:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.definitions)
 
@@ -231,7 +231,8 @@ def _parse(cls: type[Struct], name: str, annotation: str, value: Any) -> Field:
     versions = parse_versions(spec.versions) if spec else ALL
     nullable = NONE
     if annotation.endswith(" | None"):
-        nullable = parse_versions(spec.nullable) if spec and spec.nullable else versions
+        narrowed = spec.nullable if spec else None
+        nullable = versions if narrowed is None else parse_versions(narrowed)
     tag = spec.tag if spec else None
     tagged = NONE
     if spec and tag is not None:
@@ -253,19 +254,55 @@ def _parse(cls: type[Struct], name: str, annotation: str, value: Any) -> Field:
     )
 
 
+def shared_default(default: Struct) -> Struct:
+    """The default of a field that is a structure, as one object for all who leave it out.
+
+    Making it anew would cost more than the rest of many a partition. Such an object cannot be
+    changed: whoever has another value gives the field a structure of its own. (See
+    ``is_shareable``.)
+    """
+    cls = type(default)
+    known = _shared_defaults.get(cls)
+    if known is None:
+        namespace = {"__slots__": (), "__setattr__": _refuse_change, "__module__": cls.__module__}
+        frozen: Any = StructMeta(cls.__name__, (cls,), namespace)
+        frozen.definitions = cls.definitions
+        known = _shared_defaults[cls] = cast("Struct", object.__new__(frozen))
+        for name in ("unknown_tags", *cls.definitions):
+            object.__setattr__(known, name, getattr(default, name))
+    return known
+
+
+_shared_defaults: dict[type[Struct], Struct] = {}
+
+
+def is_shareable(default: Struct) -> bool:
+    """Whether nothing inside a default can be changed: no lists, no structures."""
+    return not any(isinstance(getattr(default, n), list | Struct) for n in default.definitions)
+
+
+def _refuse_change(self: Struct, name: str, value: Any) -> None:
+    raise TypeError(f"this {type(self).__name__} is a default that is shared: assign a new one")
+
+
 def compile_init(cls: type[Struct]) -> Any:
-    """A keyword-only constructor; lists and structures are made anew for each instance."""
-    scope: dict[str, Any] = {}
+    """A keyword-only constructor; what can be changed is made anew for each instance."""
+    scope: dict[str, Any] = {"UNSET": _UNSET}
     parameters, body = [], ["self.unknown_tags = None"]
     for index, field in enumerate(fields_of(cls)):
         name, default = field.name, field.default
-        if isinstance(default, list | Struct):
-            scope[f"make{index}"] = list if isinstance(default, list) else type(default)
-            scope["UNSET"] = _UNSET
+        made = None
+        if isinstance(default, list):
+            made = "[]"
+        elif isinstance(default, Struct) and not is_shareable(default):
+            scope[f"make{index}"] = type(default)
+            made = f"make{index}()"
+        if made:
             parameters.append(f"{name}=UNSET")
-            body.append(f"self.{name} = make{index}() if {name} is UNSET else {name}")
+            body.append(f"self.{name} = {made} if {name} is UNSET else {name}")
         else:
-            scope[f"default{index}"] = default
+            is_struct = isinstance(default, Struct)
+            scope[f"default{index}"] = shared_default(default) if is_struct else default
             parameters.append(f"{name}=default{index}")
             body.append(f"self.{name} = {name}")
     star = ", *, " if parameters else ""
