@@ -60,13 +60,16 @@ class Replay:
         self.image = MetadataImage()
         self.orphans: dict[TopicId, dict[int, PartitionImage]] = {}
         self.live: dict[NodeId, LiveBroker] = {}
+        self.seen: set[NodeId] = set()
+        """Brokers that were alive at some time since everything was read."""
+        self.controller_incarnation = b""
         self.mod_revisions: dict[str, int] = {}
 
     def load(self, snapshot: StoreSnapshot) -> MetadataDelta:
         """Start anew from everything the store holds."""
         before = self.image
         self.image = MetadataImage()
-        self.orphans, self.live = {}, {}
+        self.orphans, self.live, self.seen = {}, {}, set()
         self.mod_revisions = {item.key: item.mod_revision for item in snapshot.items}
         facts = (
             Fact(item.key, decode_value(item.key, item.value), item.create_revision, 0)
@@ -92,7 +95,7 @@ class Replay:
         other = Replay()
         other.image = self.image
         other.orphans = {topic_id: dict(parts) for topic_id, parts in self.orphans.items()}
-        other.live = dict(self.live)
+        other.live, other.seen = dict(self.live), set(self.seen)
         return other
 
     def assume(self, changes: Iterable[Change]) -> None:
@@ -272,6 +275,7 @@ def _broker(draft: _Draft, fact: Fact, rest: list[str]) -> None:
     else:
         assert isinstance(record, RegisterBrokerRecord)
         draft.owner.live[node_id] = LiveBroker(fact.create_revision, record)
+        draft.owner.seen.add(node_id)
 
 
 def _registration(draft: _Draft, fact: Fact, rest: list[str]) -> None:
@@ -285,6 +289,7 @@ def _controller(draft: _Draft, fact: Fact, _: list[str]) -> None:
     record = fact.value
     assert record is None or isinstance(record, RegisterControllerRecord)
     draft.changed["controller_id"] = NO_LEADER if record is None else NodeId(record.controller_id)
+    draft.owner.controller_incarnation = b"" if record is None else record.incarnation_id
 
 
 def _controller_epoch(draft: _Draft, fact: Fact, _: list[str]) -> None:
