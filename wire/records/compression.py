@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from enum import IntEnum
+from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,11 @@ from wire.records.errors import CorruptBatch, UnsupportedCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from wire.schema import Buffer
+
+    ReadInto: TypeAlias = Callable[[Buffer, bytearray], int]
 
 
 class Compression(IntEnum):
@@ -207,37 +211,40 @@ def _zstd(data: Buffer, level: int | None) -> bytes:
 
 
 def _read_lz4(data: Buffer, max_bytes: int) -> bytes:
-    cramjam = _cramjam()
-    return _read_frames("lz4", cramjam.lz4.decompress_into, data, max_bytes)
+    return _read_frames(Compression.LZ4, _cramjam().lz4.decompress_into, data, max_bytes)
 
 
 def _read_zstd(data: Buffer, max_bytes: int) -> bytes:
-    cramjam = _cramjam()
-    return _read_frames("zstd", cramjam.zstd.decompress_into, data, max_bytes)
+    return _read_frames(Compression.ZSTD, _cramjam().zstd.decompress_into, data, max_bytes)
 
 
-def _read_frames(
-    name: str, read_into: Callable[[Buffer, bytearray], int], data: Buffer, max_bytes: int
-) -> bytes:
+def _read_frames(codec: Compression, read_into: ReadInto, data: Buffer, max_bytes: int) -> bytes:
     """Decompress into room that grows while it is too small.
 
     Frames need not say how much they hold, and need not tell the truth; memory follows the size
     of the input until the output is shown to be larger.
     """
-    broken = _cramjam().DecompressionError
     size = min(max_bytes, 4096 + 6 * len(data))
     while True:
         out = bytearray(size)
         try:
             return bytes(memoryview(out)[: read_into(data, out)])
-        except broken as problem:
-            # "Full" is told apart from "broken" only by its text: try both again.
-            if size < max_bytes:
-                size = min(max_bytes, 4 * size)
-            elif "whole buffer" in str(problem):
-                raise _too_long(name, max_bytes) from None
-            else:
-                raise CorruptBatch(f"{name} data is broken: {problem}") from None
+        except _cramjam().DecompressionError as problem:
+            if str(problem) != _complaint_when_full(codec, read_into):
+                raise CorruptBatch(f"{codec.config_name} data is broken: {problem}") from None
+        if size == max_bytes:
+            raise _too_long(codec.config_name, max_bytes)
+        size = min(max_bytes, 4 * size)
+
+
+@cache
+def _complaint_when_full(codec: Compression, read_into: ReadInto) -> str:
+    """The text is all that tells missing room from broken data. Ask for it, do not know it."""
+    try:
+        read_into(compress(codec, b"full"), bytearray(1))
+    except _cramjam().DecompressionError as problem:
+        return str(problem)
+    raise AssertionError("four bytes went into one")
 
 
 _COMPRESSORS: dict[int, Callable[[Buffer, int | None], bytes]] = {

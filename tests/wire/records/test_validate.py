@@ -307,6 +307,13 @@ def test_only_the_walk_sees_broken_records_below_a_sound_checksum(codec: int) ->
     assert validate(with_body(encoded(one, two), 2, codec), WALKED, NOW)
 
 
+def test_numbers_longer_than_need_be_are_still_read() -> None:
+    parts = b"\0" + b"\x80\x80\0" * 3 + b"\x80\x80\x80\0" + b"\0"
+    body = bytes((2 * len(parts) | 0x80, 0x80, 0)) + parts
+    assert walk_records(body, 1) == ([0], [])
+    assert decode_records(with_body(body, 1)) == [Record(0, BASE_TIMESTAMP, b"", b"")]
+
+
 def test_what_does_not_decompress_is_invalid() -> None:
     for codec in CODECS[1:]:
         batch = bytearray(build_batch(some_records(), compression=codec))
