@@ -39,9 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run a broker in the foreground"))
     take = commands.add_parser("import", help="take over an Apache Kafka data directory")
-    take.add_argument("directory", metavar="DIR", help="a log directory of Apache Kafka; not changed")
+    take.add_argument("directory", metavar="DIR", help="its log directory; not changed")
     take.add_argument(
-        "--data-dir", metavar="DIR", default=DEFAULT_DATA_DIR, help="the new copy (default: %(default)s)"
+        "--data-dir",
+        metavar="DIR",
+        default=DEFAULT_DATA_DIR,
+        help="the new copy (default: %(default)s)",
     )
     return parser
 
@@ -111,11 +114,14 @@ def serve(options: argparse.Namespace) -> int:
             environment=os.environ,
             host=options.host,
             port=options.port,
+            data_dir=options.data_dir,
         )
     except ConfigError as error:
         return fail(str(error), 2)
     raise_descriptor_limit()
-    return 0
+    from pykbroker.running import run
+
+    return run(loaded, options)
 
 
 def raise_descriptor_limit() -> None:

@@ -186,6 +186,10 @@ class StoreUnavailable(Exception):
     """The store did not answer. Whether a transaction took effect is unknown."""
 
 
+class UnusableStore(Exception):
+    """A store that cannot be opened; nothing in it was changed. The message is one line."""
+
+
 class WatchCompacted(Exception):
     """The revisions asked for are gone: read everything again."""
 
@@ -281,3 +285,11 @@ class Peer(NamedTuple):
 
 
 ConnectionFactory = Callable[[Transport, Peer], ConnectionProtocol]
+
+
+class Page(NamedTuple):
+    """What an HTTP endpoint answers with."""
+
+    status: int
+    content_type: str
+    body: bytes

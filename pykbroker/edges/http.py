@@ -5,13 +5,14 @@ Nothing of it is imported before the broker serves, and routes are plain functio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 import h11
 from anyio.abc import SocketListener
 
 from pykbroker.log import get_logger
+from pykbroker.ports import Page
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +26,6 @@ IDLE_SECONDS = 60.0
 MAX_CONNECTIONS = 64
 MAX_HEADER_BYTES = 16 * 1024
 RECEIVE_BYTES = 8 * 1024
-
-
-class Page(NamedTuple):
-    status: int
-    content_type: str
-    body: bytes
 
 
 if TYPE_CHECKING:

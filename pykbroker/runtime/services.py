@@ -33,6 +33,6 @@ class Services:
     quotas: Quotas
     fetch_sessions: FetchSessionCache
     telemetry: Telemetry
-    spawn: Callable[..., None]
+    spawn: Callable[..., object]
     """Start a coroutine function in the broker's task group."""
     metrics: Any = None

@@ -26,6 +26,7 @@ from pykbroker.ports import (
     StoreUnavailable,
     StoreUpdate,
     Transacted,
+    UnusableStore,
 )
 
 if TYPE_CHECKING:
@@ -50,10 +51,6 @@ CREATE TABLE items (
     lease INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-
-
-class UnusableStore(Exception):
-    """The file cannot be used; nothing in it was changed. The message is one line."""
 
 
 @asynccontextmanager

@@ -1,0 +1,301 @@
+"""The composition root: builds everything of one broker and owns its task groups.
+
+Start: directories and store, controller, registration, recovery, listeners; then the broker is
+unfenced and says that it is ready. Stop, in reverse: no new connections, coordinators and
+listeners down, everything written, the marker last.
+
+Nothing here is process-wide: several brokers live in one interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from pykbroker import __version__
+from pykbroker.config.listeners import SECURITY_PROTOCOLS, format_address
+from pykbroker.config.settings import DynamicSettings
+from pykbroker.edges.listener import Listener, bind
+from pykbroker.handlers import registry
+from pykbroker.handlers.connections import Connections
+from pykbroker.log import get_logger
+from pykbroker.runtime.controller import Controller, ControllerClient
+from pykbroker.runtime.dynamic_config import ConfigFollower
+from pykbroker.runtime.group_coordinator import GroupCoordinator
+from pykbroker.runtime.membership import Announcement, Membership
+from pykbroker.runtime.metadata import Images, MetadataFollower
+from pykbroker.runtime.metrics import Metrics
+from pykbroker.runtime.quotas import Quotas
+from pykbroker.runtime.replica_manager import ReplicaManager
+from pykbroker.runtime.services import Services
+from pykbroker.runtime.storage.manager import LogManager
+from pykbroker.runtime.telemetry import Telemetry
+from pykbroker.state.controller import keys
+from pykbroker.state.controller.image import Endpoint
+from pykbroker.state.fetch_session import FetchSessionCache
+from pykbroker.state.types import NO_TOPIC_ID, NodeId
+from wire.uuids import uuid_text
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from pykbroker.config.listeners import Listener as ListenerAddress
+    from pykbroker.config.load import Loaded
+    from pykbroker.ports import Clock, Disk, MetadataStore, Random, Workers
+    from pykbroker.state.types import TopicId, TopicPartition
+
+logger = get_logger("pykbroker.broker")
+
+
+class World(NamedTuple):
+    """The edges one broker is given."""
+
+    clock: Clock
+    rng: Random
+    disk: Disk
+    workers: Workers
+    store: MetadataStore
+    hostname: str = "localhost"
+    """What a listener on every interface advertises."""
+
+
+class Ready(NamedTuple):
+    """Where clients reach the broker, once it serves."""
+
+    node_id: int
+    bootstrap: tuple[str, ...]
+    http: str | None
+
+
+class Broker:
+    """One broker. ``run`` serves until ``stop`` is called, then stops cleanly and returns."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        world: World,
+        *,
+        log_dirs: Sequence[str],
+        http_port: int | None = None,
+        ignored_names: Sequence[str] = (),
+    ) -> None:
+        registry.load()
+        self.settings = DynamicSettings(loaded.settings)
+        self.node_id = NodeId(loaded.settings.int("node.id"))
+        self._configured = loaded.listeners
+        self._world = world
+        self._http_port = http_port
+        self._stop = anyio.Event()
+        self.logs = LogManager(
+            world.disk,
+            world.clock,
+            world.workers,
+            world.rng,
+            self.settings,
+            log_dirs,
+            ignored_names=ignored_names,
+        )
+        self.listeners: list[Listener] = []
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, on_ready: Callable[[Ready], None]) -> None:
+        """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
+        logger.info("starting", version=__version__, node_id=self.node_id)
+        stored_cluster_id = self.logs.acquire()
+        try:
+            await self._run(on_ready, stored_cluster_id)
+        finally:
+            self.logs.release()
+
+    async def _run(self, on_ready: Callable[[Ready], None], stored_cluster_id: str | None) -> None:
+        sockets = self._bind()
+        try:
+            images = Images()
+            follower = MetadataFollower(self._world.store, images, self._world.clock)
+            cluster_id = await self._cluster_id(stored_cluster_id)
+            await self.logs.start(cluster_id, self.node_id)
+            async with anyio.create_task_group() as tasks:
+                services, controller = self._build(images, follower, tasks)
+                await follower.load()
+                membership = self._membership(cluster_id, follower, controller, services, sockets)
+                tasks.start_soon(membership.run)
+                tasks.start_soon(self.logs.run)
+                await membership.unfenced.wait()
+                await self._listen(sockets, services)
+                http = self._serve_http(services, tasks)
+                on_ready(self._ready(sockets, http))
+                self._remove_strays(images)
+                await self._stop.wait()
+                await self._shut_down(membership, services)
+                tasks.cancel_scope.cancel()
+        finally:
+            for bound in sockets.values():
+                for sock in bound:
+                    sock.close()
+
+    async def _cluster_id(self, stored: str | None) -> str:
+        """The data's, else the store's, else a new one; that they agree is checked later."""
+        if stored is not None:
+            return stored
+        found = await self._world.store.read(keys.CLUSTER_ID)
+        for item in found.items:
+            if item.key == keys.CLUSTER_ID:
+                return item.value.decode()
+        return uuid_text(self._world.rng.randbytes(16))
+
+    def _build(
+        self, images: Images, follower: MetadataFollower, tasks: TaskGroup
+    ) -> tuple[Services, Controller]:
+        """In the order in which they hear of changes: settings first, then who uses them."""
+        world, settings = self._world, self.settings
+        images.subscribe(ConfigFollower(settings, self.node_id).apply)
+        quotas = Quotas(settings.current, world.clock)
+        images.subscribe(quotas.apply)
+        telemetry = Telemetry(settings, world.clock, world.rng)
+        images.subscribe(telemetry.apply)
+        replicas = ReplicaManager(
+            node_id=self.node_id,
+            clock=world.clock,
+            settings=settings,
+            images=images,
+            logs=self.logs,
+        )
+        images.subscribe(replicas.apply)
+        controller = Controller(
+            self.node_id, world.store, follower, settings, world.clock, world.rng
+        )
+        client = ControllerClient(controller, world.clock)
+        groups = GroupCoordinator(
+            clock=world.clock,
+            rng=world.rng,
+            settings=settings,
+            images=images,
+            replicas=replicas,
+            controller=client,
+        )
+        slots = "max.incremental.fetch.session.cache.slots"
+        services = Services(
+            node_id=self.node_id,
+            clock=world.clock,
+            rng=world.rng,
+            settings=settings,
+            images=images,
+            replicas=replicas,
+            controller=client,
+            groups=groups,
+            quotas=quotas,
+            fetch_sessions=FetchSessionCache(world.rng, lambda: settings.current.int(slots)),
+            telemetry=telemetry,
+            spawn=tasks.start_soon,
+            metrics=Metrics(),
+        )
+        self.connections = Connections(services)
+        return services, controller
+
+    def _membership(
+        self,
+        cluster_id: str,
+        follower: MetadataFollower,
+        controller: Controller,
+        services: Services,
+        sockets: dict[str, list[socket.socket]],
+    ) -> Membership:
+        announcement = Announcement(
+            node_id=self.node_id,
+            cluster_id=cluster_id,
+            incarnation_id=self._world.rng.randbytes(16),
+            endpoints=tuple(
+                Endpoint(a.name, a.host, a.port, SECURITY_PROTOCOLS[a.security_protocol])
+                for a in self._advertised(sockets)
+            ),
+            rack=self.settings.current.str("broker.rack"),
+            log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
+            clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
+        )
+        return Membership(
+            announcement,
+            self._world.store,
+            follower,
+            controller,
+            services.controller,
+            self.settings,
+            self._world.clock,
+        )
+
+    def _advertised(self, sockets: dict[str, list[socket.socket]]) -> tuple[ListenerAddress, ...]:
+        ports = {name: bound[0].getsockname()[1] for name, bound in sockets.items()}
+        return self._configured.with_ports(ports, self._world.hostname).advertised
+
+    async def _listen(self, sockets: dict[str, list[socket.socket]], services: Services) -> None:
+        for configured in self._configured.bound:
+            listener = Listener(
+                configured.name,
+                configured.security_protocol,
+                sockets[configured.name],
+                self.connections.connect,
+            )
+            await listener.start()
+            self.listeners.append(listener)
+
+    def _serve_http(self, services: Services, tasks: TaskGroup) -> str | None:
+        if self._http_port is None:
+            return None
+        from pykbroker.edges.http import HttpServer
+        from pykbroker.runtime.pages import pages
+
+        host = self._configured.bound[0].host or ""
+        server = HttpServer(bind(host, self._http_port), pages(services, self._world.workers))
+        tasks.start_soon(server.run)
+        return format_address(host or "localhost", server.port)
+
+    def _ready(self, sockets: dict[str, list[socket.socket]], http: str | None) -> Ready:
+        addresses = tuple(a.address for a in self._advertised(sockets))
+        logger.info("ready", node_id=self.node_id, listeners=",".join(addresses))
+        return Ready(self.node_id, addresses, http)
+
+    def _remove_strays(self, images: Images) -> None:
+        def is_ours(topic_partition: TopicPartition, topic_id: TopicId) -> bool:
+            topic = images.current.topics.get(topic_partition.topic)
+            if topic is None or topic_id not in (topic.topic_id, NO_TOPIC_ID):
+                return False
+            index = topic_partition.partition
+            return (
+                index < len(topic.partitions) and self.node_id in topic.partitions[index].replicas
+            )
+
+        self.logs.remove_strays(is_ours)
+
+    async def _shut_down(self, membership: Membership, services: Services) -> None:
+        """Leaderships go first, then the clients, then everything is written."""
+        with anyio.CancelScope(shield=True):
+            for listener in self.listeners:
+                listener.stop_accepting()
+            broker_epoch = await membership.controlled_shutdown()
+            services.groups.stop()
+            for listener in self.listeners:
+                listener.close_connections()
+            self.connections.close()
+            await self.logs.close(broker_epoch)
+            await membership.leave()
+            for listener in self.listeners:
+                listener.abort_connections()
+            logger.info("stopped", node_id=self.node_id)
+
+    def _bind(self) -> dict[str, list[socket.socket]]:
+        """Sockets that listen already: clients wait in the backlog until the broker serves."""
+        bound: dict[str, list[socket.socket]] = {}
+        try:
+            for listener in self._configured.bound:
+                bound[listener.name] = bind(listener.host, listener.port)
+        except BaseException:
+            for sockets in bound.values():
+                for sock in sockets:
+                    sock.close()
+            raise
+        return bound

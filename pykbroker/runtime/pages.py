@@ -1,0 +1,38 @@
+"""The pages of the HTTP endpoint: metrics and health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.ports import Page
+from pykbroker.runtime.metrics import render
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from pykbroker.ports import Workers
+    from pykbroker.runtime.services import Services
+
+TEXT = "text/plain; charset=utf-8"
+
+
+def pages(
+    broker: Services, workers: Workers
+) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Page]]]:
+    async def metrics(headers: Mapping[str, str]) -> Page:
+        readings = broker.metrics.readings()
+        accept = headers.get("accept", "")
+        content_type, body = await workers.run(render, readings, accept)
+        return Page(200, content_type, body)
+
+    async def live(headers: Mapping[str, str]) -> Page:
+        return Page(200, TEXT, b"live\n")
+
+    async def ready(headers: Mapping[str, str]) -> Page:
+        """Served once the broker serves; unready again while it is fenced."""
+        known = broker.images.current.brokers.get(broker.node_id)
+        if known is None or known.fenced:
+            return Page(503, TEXT, b"fenced\n")
+        return Page(200, TEXT, b"ready\n")
+
+    return {"/metrics": metrics, "/health/live": live, "/health/ready": ready}
