@@ -7,6 +7,7 @@ v1 throttle time - v2 message format 1, log append time - v3 message format 2, t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import CloseConnection, Context, handles
@@ -19,7 +20,7 @@ from pykbroker.handlers.topic_refs import (
     topic_ref,
 )
 from pykbroker.log import INFO, get_logger
-from pykbroker.runtime.purgatory import ProduceWait
+from pykbroker.runtime.purgatory import PRODUCE, AckWait
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.errors import RecordsRefused
 from pykbroker.state.types import TopicPartition
@@ -236,23 +237,26 @@ def _point_to_leader(append: Append, name: str, part: Part) -> None:
 
 
 def _wait(append: Append) -> Deferral[ProduceResponse]:
-    names = {id(part): partition.topic_partition.topic for part, partition, _ in append.waits}
+    ctx = append.ctx
 
-    def settle(part: Part, code: ErrorCode) -> None:
+    def settle(pending: tuple[Part, str], code: ErrorCode) -> None:
+        part, name = pending
         part.error_code = code
         if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
-            _point_to_leader(append, names[id(part)], part)
+            _point_to_leader(append, name, part)
 
-    replicas = append.ctx.broker.replicas
-    wait: ProduceWait[Part, ProduceResponse] = ProduceWait(
-        append.ctx.broker.clock,
-        replicas.counts,
+    return AckWait(
+        ctx.broker.clock,
+        ctx.broker.replicas.counts,
+        PRODUCE,
         append.request.timeout_ms,
-        append.waits,
+        [
+            ((part, partition.topic_partition.topic), partial(partition.when_replicated, end))
+            for part, partition, end in append.waits
+        ],
         settle,
         lambda: append.response,
-    )
-    return wait.deferral
+    ).deferral
 
 
 def _give_up(append: Append) -> None:

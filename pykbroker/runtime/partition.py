@@ -462,6 +462,18 @@ class Partition:
         if log.is_loaded and self.state.is_leader:
             self._advance()
 
+    def log_moved(self, log: PartitionLog) -> None:
+        """``log`` holds the same in another directory; it is the log from now on."""
+        self._closed_log.on_synced = None
+        self._closed_log = self.log = log
+        self.future_log = None
+        log.on_synced = self._synced
+        # Where they wait was said in places of the old log.
+        self._wake_fetches()
+        if self.state.is_leader:
+            self._advance()
+        self._wake_low_watermarks()
+
     def end(self, code: ErrorCode) -> None:
         """This broker holds the partition no longer, or can no longer reach its log."""
         self.state = ReplicaState(self._shared.node_id)

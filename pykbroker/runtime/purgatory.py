@@ -12,6 +12,8 @@ without either seeing the other half-done, and without the stack growing.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pykbroker.log import get_logger
@@ -19,13 +21,20 @@ from pykbroker.runtime.waiters import Deferral
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from pykbroker.ports import Clock, TimerHandle
     from pykbroker.runtime.partition import Partition
     from pykbroker.state.fetch_session import FetchEntry
 
 logger = get_logger("pykbroker.runtime.purgatory")
+
+PRODUCE, FETCH, FOLLOWER_FETCH, DELETE_RECORDS = (
+    "Produce",
+    "Fetch",
+    "FollowerFetch",
+    "DeleteRecords",
+)
 
 Part = TypeVar("Part")
 R = TypeVar("R")
@@ -60,63 +69,56 @@ class Wakeups:
 
 
 class Counts:
-    """How many wait, and how many waited in vain; for metrics."""
+    """How many requests wait, by kind, and how many did so in vain; for metrics."""
 
-    __slots__ = (
-        "fetches",
-        "fetches_expired",
-        "fetches_expired_follower",
-        "produces",
-        "produces_expired",
-    )
+    __slots__ = ("expired", "waiting")
 
     def __init__(self) -> None:
-        self.produces = 0
-        self.fetches = 0
-        self.produces_expired = 0
-        self.fetches_expired = 0
-        self.fetches_expired_follower = 0
+        self.waiting = dict.fromkeys((PRODUCE, FETCH, DELETE_RECORDS), 0)
+        self.expired = dict.fromkeys((PRODUCE, FETCH, FOLLOWER_FETCH, DELETE_RECORDS), 0)
 
 
-class ProduceWait(Generic[Part, R]):
-    """acks=all: until every partition's high watermark has passed what was appended to it.
+Outcome = Callable[[ErrorCode], None]
+Arm = Callable[[Outcome], Callable[[], None]]
+"""Asks to be told an outcome, perhaps at once; what it returns takes that back."""
 
-    ``settle(part, code)`` is called for each part with its outcome, then ``answer()`` once.
+
+class AckWait(Generic[Part, R]):
+    """Until each part has its outcome: a partition's high watermark has passed what was appended
+    to it, its replicas have deleted records, or neither will come to pass any more.
+
+    ``settle(part, code)`` is called once for each part, REQUEST_TIMED_OUT when time runs out;
+    then the Deferral is completed with ``answer()``.
     """
 
-    __slots__ = ("_answer", "_cancels", "_counts", "_settle", "_timer", "deferral")
+    __slots__ = ("_answer", "_cancels", "_counts", "_kind", "_settle", "_timer", "deferral")
 
     def __init__(
         self,
         clock: Clock,
         counts: Counts,
+        kind: str,
         timeout_ms: int,
-        parts: list[tuple[Part, Partition, int]],
+        parts: Sequence[tuple[Part, Arm]],
         settle: Callable[[Part, ErrorCode], None],
         answer: Callable[[], R],
     ) -> None:
-        """``parts``: (part, its partition, the offset to be reached)."""
         self._counts = counts
+        self._kind = kind
         self._settle = settle
         self._answer = answer
-        self._cancels: dict[int, Callable[[], None]] = {}
         self._timer: TimerHandle | None = None
         self.deferral: Deferral[R] = Deferral(self._abandoned)
-        counts.produces += 1
-        waiting = dict(enumerate(parts))
-        self._cancels = dict.fromkeys(waiting, _nothing)
-        for index, (part, partition, offset) in waiting.items():
-            cancel = partition.when_replicated(offset, self._callback(index, part))
+        counts.waiting[kind] += 1
+        waiting = [part for part, _ in parts]
+        self._cancels: dict[int, Callable[[], None]] = dict.fromkeys(range(len(parts)), _nothing)
+        for index, (part, arm) in enumerate(parts):
+            cancel = arm(partial(self._reached, index, part))
             if index in self._cancels:
                 self._cancels[index] = cancel
         if self._cancels:
-            left = [(index, part) for index, (part, _, _) in waiting.items()]
-            self._timer = clock.call_at(
-                clock.monotonic_ms() + timeout_ms, lambda: self._expired(left)
-            )
-
-    def _callback(self, index: int, part: Part) -> Callable[[ErrorCode], None]:
-        return lambda code: self._reached(index, part, code)
+            deadline_ms = clock.monotonic_ms() + timeout_ms
+            self._timer = clock.call_at(deadline_ms, partial(self._expired, waiting))
 
     def _reached(self, index: int, part: Part, code: ErrorCode) -> None:
         if self._cancels.pop(index, None) is None:
@@ -125,14 +127,13 @@ class ProduceWait(Generic[Part, R]):
         if not self._cancels:
             self._finish()
 
-    def _expired(self, parts: list[tuple[int, Part]]) -> None:
+    def _expired(self, parts: list[Part]) -> None:
         self._timer = None
-        self._counts.produces_expired += 1
-        for index, part in parts:
-            cancel = self._cancels.pop(index, None)
-            if cancel is not None:
-                cancel()
-                self._settle(part, ErrorCode.REQUEST_TIMED_OUT)
+        self._counts.expired[self._kind] += 1
+        cancels, self._cancels = self._cancels, {}
+        for index, cancel in cancels.items():
+            cancel()
+            self._settle(parts[index], ErrorCode.REQUEST_TIMED_OUT)
         self._finish()
 
     def _finish(self) -> None:
@@ -146,7 +147,7 @@ class ProduceWait(Generic[Part, R]):
         self._free()
 
     def _free(self) -> None:
-        self._counts.produces -= 1
+        self._counts.waiting[self._kind] -= 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -199,7 +200,7 @@ class FetchWait(Generic[R]):
         self.is_follower = is_follower
         self.isolation = isolation
         self.deferral: Deferral[R] = Deferral(self._abandoned)
-        counts.fetches += 1
+        counts.waiting[FETCH] += 1
         for partition, entry in watched:
             partition.watch(self, entry)
         self._timer = clock.call_at(clock.monotonic_ms() + max_wait_ms, self._expired)
@@ -223,9 +224,7 @@ class FetchWait(Generic[R]):
         if self._is_done:
             return
         self._timer = None
-        self._counts.fetches_expired += 1
-        if self.is_follower:
-            self._counts.fetches_expired_follower += 1
+        self._counts.expired[FOLLOWER_FETCH if self.is_follower else FETCH] += 1
         self._release()
         self._complete()
 
@@ -239,7 +238,7 @@ class FetchWait(Generic[R]):
 
     def _release(self) -> None:
         self._is_done = True
-        self._counts.fetches -= 1
+        self._counts.waiting[FETCH] -= 1
         for partition, _ in self._partitions:
             partition.unwatch(self)
         self._partitions = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
+from pykbroker.runtime.log_dir_moves import LogDirMoves
 from pykbroker.runtime.partition import Partition, Surroundings
 from pykbroker.runtime.purgatory import Counts, Wakeups
 from pykbroker.state.errors import KafkaError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
     from pykbroker.state.controller.image import (
@@ -71,6 +73,9 @@ class ReplicaManager:
         self._offline: set[tuple[TopicId, int]] = set()
         """Ours, but their log directory has failed."""
         self._listeners: dict[str, list[LeadershipListener]] = {}
+        self._moves = LogDirMoves(logs, clock, settings, logs.workers, self.wakeups)
+        self._wanted_directories: dict[TopicPartition, str] = {}
+        """Where partitions shall lie that are not here yet."""
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
 
@@ -208,7 +213,12 @@ class ReplicaManager:
         topic_partition = TopicPartition(topic.name, index)
         config = log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, topic.name))
         try:
-            log = self.logs.get_or_create(topic_partition, topic.topic_id, config)
+            log = self.logs.get_or_create(
+                topic_partition,
+                topic.topic_id,
+                config,
+                directory=self._wanted_directory(topic_partition),
+            )
         except KafkaError as error:
             logger.error("partition is offline", partition=str(topic_partition), reason=str(error))
             self._offline.add((topic.topic_id, index))
@@ -218,7 +228,13 @@ class ReplicaManager:
         if table is None:
             table = self._by_id[topic.topic_id] = self._by_name[topic.name] = {}
         table[index] = partition
+        self._moves.resume(partition)
         return partition
+
+    def _wanted_directory(self, topic_partition: TopicPartition) -> LogDirectory | None:
+        path = self._wanted_directories.pop(topic_partition, None)
+        live = self.logs.live_directories()
+        return next((d for d in live if d.path == path), None) if path else None
 
     def _delete_topic(self, topic_id: TopicId, name: str) -> None:
         for partition in list(self._by_id.get(topic_id, {}).values()):
@@ -237,6 +253,7 @@ class ReplicaManager:
             del self._by_id[partition.topic_id]
             del self._by_name[partition.topic_partition.topic]
         was_leader = partition.is_leader
+        self._moves.forget(partition)
         partition.end(code)
         if was_leader:
             self._resigned(partition)
@@ -270,11 +287,37 @@ class ReplicaManager:
                 self._configure(name, self._images.current)
             self.wakeups.run()
 
-    # Failing directories
+    # Log directories
+
+    def move(self, topic_partition: TopicPartition, path: str) -> None:
+        """Begin to move a partition's log, or KafkaError: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR,
+        REPLICA_NOT_AVAILABLE (a replica that comes later will lie there)."""
+        directory = next((d for d in self.logs.directories if d.path == path), None)
+        if directory is None:
+            raise KafkaError(
+                ErrorCode.LOG_DIR_NOT_FOUND, f"Log directory {path} is not found in the config"
+            )
+        if directory.is_failed:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"Log directory {path} is offline")
+        try:
+            partition = self.hosted(topic_partition)
+        except KafkaError as error:
+            if error.code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+                self._wanted_directories[topic_partition] = path
+                raise KafkaError(ErrorCode.REPLICA_NOT_AVAILABLE, error.message) from None
+            raise
+        self._moves.request(partition, path)
+
+    async def run(self) -> None:
+        """What goes on beside requests, until cancelled."""
+        await self._moves.run()
 
     def _directory_failed(self, directory: str, lost_logs: list[PartitionLog]) -> None:
         """What lies there is out of service until the broker starts again."""
         lost = [p for p in self.partitions() if p.stored_log in lost_logs]
+        for partition in self.partitions():
+            if partition.future_log in lost_logs:
+                self._moves.forget(partition)
         for partition in lost:
             self._offline.add((partition.topic_id, partition.topic_partition.partition))
             self._forget(partition, ErrorCode.KAFKA_STORAGE_ERROR)
