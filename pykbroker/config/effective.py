@@ -70,7 +70,7 @@ HIDDEN_PREFIXES = (
 
 
 def is_shown(name: str) -> bool:
-    """Whether DescribeConfigs lists it without being asked for it by name."""
+    """Whether DescribeConfigs lists it where nobody set it or asked for it by name."""
     return not name.startswith(HIDDEN_PREFIXES)
 
 

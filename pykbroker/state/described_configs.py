@@ -225,14 +225,17 @@ def _asked(names: Iterable[str], keys: Collection[str] | None) -> list[str]:
 def _chosen(
     table: Table, keys: Collection[str] | None, layers: list[Mapping[str, str]]
 ) -> list[str]:
-    """Names asked for, or all that are shown; internal ones only where somebody set them."""
+    """Names asked for, or all that are shown; a name that somebody set is always shown."""
     chosen = []
     for name in table.names():
         definition = table[name]
+        is_set = any(name in layer for layer in layers)
+        if keys and name not in keys:
+            continue
         if definition.internal or definition.dynamic_only:
-            wanted = any(name in layer for layer in layers) and (not keys or name in keys)
+            wanted = is_set
         else:
-            wanted = name in keys if keys else is_shown(name)
+            wanted = bool(keys) or is_set or is_shown(name)
         if wanted:
             chosen.append(name)
     return chosen
