@@ -32,7 +32,7 @@ from wire.errors import ErrorCode
 from wire.messages.metadata_records import RegisterControllerRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, MetadataStore, Random, Transacted
@@ -80,7 +80,12 @@ class Controller:
         self._next_rebalance_ms = 0
         follower.images.subscribe(lambda _: self._work.set())
 
-    async def call(self, request: Request, deadline_ms: int) -> Any:
+    async def call(
+        self,
+        request: Request,
+        deadline_ms: int,
+        charge: Callable[[int], None] | None = None,
+    ) -> Any:
         """The response is given once this process's image shows the change.
 
         Raises KafkaError; NotController if the request was not even looked at.
@@ -89,7 +94,7 @@ class Controller:
             raise NotController
         if len(self._queue) >= QUEUE_LIMIT:
             raise KafkaError(ErrorCode.THROTTLING_QUOTA_EXCEEDED, "The controller is overloaded.")
-        pending = Pending(request, deadline_ms)
+        pending = Pending(request, deadline_ms, charge)
         self._queue.append(pending)
         self._work.set()
         return await pending.result()
@@ -211,7 +216,7 @@ class Controller:
             pending.refuse(KafkaError(ErrorCode.REQUEST_TIMED_OUT, "The controller was too busy."))
             return True
         try:
-            decision = decide(pending.request, batch.view)
+            decision = decide(pending.request, batch.view(pending))
         except KafkaError as error:
             pending.refuse(error)
             return True
@@ -251,14 +256,14 @@ class Controller:
             node = next_to_settle(batch.replay.image, live, late)
             if node is None:
                 break
-            yield settle(node, batch.view, live)
+            yield settle(node, batch.view(), live)
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._next_rebalance_ms:
             self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()
-            elections = elect_uncleanly(batch.view, ELECTIONS_PER_TURN)
+            elections = elect_uncleanly(batch.view(), ELECTIONS_PER_TURN)
             yield Decision(None, elections.changes, elections.notes)
             if self._settings.current.bool("auto.leader.rebalance.enable"):
-                elections = rebalance_leaders(batch.view, ELECTIONS_PER_TURN)
+                elections = rebalance_leaders(batch.view(), ELECTIONS_PER_TURN)
                 yield Decision(None, elections.changes, elections.notes)
 
     def _rebalance_interval_ms(self) -> int:
@@ -351,16 +356,17 @@ class ControllerClient:
         self._clock = clock
         self._timeout_ms = timeout_ms
 
-    async def call(self, request: Request) -> Any:
+    async def call(self, request: Request, *, charge: Callable[[int], None] | None = None) -> Any:
         """The response, once this broker's own image shows what it says. Raises KafkaError.
 
-        Waits for a controller as long as the request allows.
+        Waits for a controller as long as the request allows. ``charge`` takes what partitions are
+        created and deleted from the client's quota.
         """
         timeout_ms = getattr(request, "timeout_ms", 0)
         deadline_ms = self._clock.monotonic_ms() + (timeout_ms or self._timeout_ms)
         while True:
             try:
-                return await self._controller.call(request, deadline_ms)
+                return await self._controller.call(request, deadline_ms, charge)
             except NotController:
                 changed = self._controller.changed
                 timer = self._clock.call_at(deadline_ms, changed.set)

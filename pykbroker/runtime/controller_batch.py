@@ -9,7 +9,7 @@ import anyio
 from pykbroker.state.controller.decision import Decision, Note, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Random
@@ -26,11 +26,14 @@ class NotController(Exception):
 class Pending:
     """A request in the controller's queue. Completed once, with a response or an error."""
 
-    __slots__ = ("_done", "_error", "_response", "deadline_ms", "request")
+    __slots__ = ("_done", "_error", "_response", "charge", "deadline_ms", "request")
 
-    def __init__(self, request: Request, deadline_ms: int) -> None:
+    def __init__(
+        self, request: Request, deadline_ms: int, charge: Callable[[int], None] | None
+    ) -> None:
         self.request = request
         self.deadline_ms = deadline_ms
+        self.charge = charge
         self._done = anyio.Event()
         self._response: Any = None
         self._error: KafkaError | NotController | None = None
@@ -84,9 +87,11 @@ class Batch:
             self._unassumed = []
         return self._assumed or self._replay
 
-    @property
-    def view(self) -> View:
-        return View(self.replay.image, self._settings.current, self._rng)
+    def view(self, pending: Pending | None = None) -> View:
+        view = View(self.replay.image, self._settings.current, self._rng)
+        if pending is not None and pending.charge is not None:
+            return view._replace(charge=pending.charge)
+        return view
 
     def add(self, decision: Decision[Any], pending: Pending | None = None) -> None:
         if decision.changes:

@@ -7,7 +7,7 @@ subscribed act on the change, in order of subscription, then those who wait for 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -33,6 +33,8 @@ class Images:
 
     def __init__(self) -> None:
         self.current = MetadataImage()
+        self.derived: dict[str, Any] = {}
+        """What readers made of an image and keep while it holds; each knows how to tell."""
         self._subscribers: list[Callable[[MetadataDelta], None]] = []
         self._waiting: list[tuple[int, anyio.Event]] = []
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.controller import ControllerClient
     from pykbroker.runtime.group_coordinator import GroupCoordinator
     from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.producer_ids import ProducerIds
     from pykbroker.runtime.quotas import Quotas
     from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.runtime.telemetry import Telemetry
@@ -33,6 +34,7 @@ class Services:
     quotas: Quotas
     fetch_sessions: FetchSessionCache
     telemetry: Telemetry
+    producer_ids: ProducerIds
     spawn: Callable[..., object]
     """Start a coroutine function in the broker's task group."""
     metrics: Any = None

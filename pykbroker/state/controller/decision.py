@@ -13,6 +13,8 @@ from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykbroker.config.settings import Settings
     from pykbroker.ports import Random
     from pykbroker.state.controller.facts import Change
@@ -24,12 +26,19 @@ MAX_PARTITIONS_PER_REQUEST = 10_000
 """Kafka's controller refuses more as a matter of policy."""
 
 
+def _free(partitions: int) -> None:
+    pass
+
+
 class View(NamedTuple):
     """The cluster as the controller knows it, its own settings, and its randomness."""
 
     image: MetadataImage
     settings: Settings
     rng: Random
+    charge: Callable[[int], None] = _free
+    """Takes partitions to create or delete from the client's quota: a KafkaError means that this
+    topic must not be touched now."""
 
 
 class Note(NamedTuple):

@@ -150,6 +150,7 @@ def create_partitions(
             if total > MAX_PARTITIONS_PER_REQUEST:
                 raise excessive()
             added = _added_partitions(topic, known, view)
+            view.charge(len(added))
         except KafkaError as error:
             results.append(_partitions_result(topic.name, error))
             continue

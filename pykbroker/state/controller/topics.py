@@ -139,6 +139,7 @@ def _create_topic(topic: CreatableTopic, view: View) -> tuple[CreatableTopicResu
     if configs:
         validate_topic_configs(configs, view.settings)
     partitions = new_partitions(topic, view)
+    view.charge(len(partitions))
     topic_id = random_topic_id(view.rng, view.image.topic_names)
     changes = [
         Change(partition_key(topic_id, index), partition_record(topic_id, index, partition))
@@ -215,6 +216,11 @@ def delete_topics(request: DeleteTopicsRequest, view: View) -> Decision[DeleteTo
             message = "The provided topic name maps to an ID that was already supplied."
             twice = KafkaError(ErrorCode.INVALID_REQUEST, message)
             results.append(_not_deleted(topic.name, topic_id, twice))
+            continue
+        try:
+            view.charge(len(topic.partitions))
+        except KafkaError as error:
+            results.append(_not_deleted(topic.name, topic_id, error))
             continue
         results.append(DeletableTopicResult(name=topic.name, topic_id=topic_id))
         decision.changes += deletion(view.image, topic)

@@ -1,0 +1,56 @@
+"""Producer ids, handed out from blocks that the controller allocates to this broker.
+
+An id is never handed out twice; what is left of a block when the broker stops is lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pykbroker.state.errors import KafkaError
+from wire.errors import ErrorCode
+from wire.messages.allocate_producer_ids import AllocateProducerIdsRequest
+
+if TYPE_CHECKING:
+    from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.metadata import Images
+    from pykbroker.state.types import NodeId
+
+
+class ProducerIds:
+    def __init__(self, node_id: NodeId, images: Images, controller: ControllerClient) -> None:
+        self._node_id = node_id
+        self._images = images
+        self._controller = controller
+        self._next = 0
+        self._end = 0
+        self._turn = anyio.Lock()
+
+    def take(self) -> int | None:
+        """None when a new block is needed first: then ``fetch_and_take``."""
+        if self._next >= self._end:
+            return None
+        taken, self._next = self._next, self._next + 1
+        return taken
+
+    async def fetch_and_take(self) -> int:
+        """Raises KafkaError. Of many who wait at once, one asks the controller."""
+        async with self._turn:
+            while (taken := self.take()) is None:
+                await self._fetch()
+            return taken
+
+    async def _fetch(self) -> None:
+        broker = self._images.current.brokers.get(self._node_id)
+        if broker is None:
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, "Not registered yet.")
+        response = await self._controller.call(
+            AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=broker.epoch)
+        )
+        if response.error_code:
+            # Clients ask again after this one.
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        self._next = response.producer_id_start
+        self._end = response.producer_id_start + response.producer_id_len
