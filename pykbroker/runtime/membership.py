@@ -120,7 +120,8 @@ class Membership:
             self._scope.cancel()
 
     async def _one_lease(self) -> None:
-        self.unfenced = anyio.Event()
+        if self.unfenced.is_set():
+            self.unfenced = anyio.Event()
         ttl_ms = self._settings.current.int("broker.session.timeout.ms")
         try:
             lease = self._lease = await Lease.grant(self._store, self._clock, ttl_ms)

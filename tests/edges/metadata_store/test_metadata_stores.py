@@ -263,7 +263,7 @@ async def test_a_watch_gives_the_past_from_its_revision_then_the_present(
         async def follow() -> None:
             async with store.watch("/", 3) as watch:
                 async for update in watch:
-                    seen.append(update)
+                    seen.append(update)  # noqa: PERF401
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follow)
