@@ -26,6 +26,8 @@ from pykbroker.runtime.group_coordinator import GroupCoordinator
 from pykbroker.runtime.membership import Announcement, Membership
 from pykbroker.runtime.metadata import Images, MetadataFollower
 from pykbroker.runtime.metrics import Metrics
+from pykbroker.runtime.producer_ids import ProducerIds
+from pykbroker.runtime.producer_ids import ProducerIds
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.replica_manager import ReplicaManager
 from pykbroker.runtime.services import Services
@@ -192,6 +194,7 @@ class Broker:
             quotas=quotas,
             fetch_sessions=FetchSessionCache(world.rng, lambda: settings.current.int(slots)),
             telemetry=telemetry,
+            producer_ids=ProducerIds(self.node_id, images, client),
             spawn=tasks.start_soon,
             metrics=Metrics(),
         )

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pykbroker.log import get_logger
 from pykbroker.ports import Peer
@@ -120,8 +120,8 @@ class _Link(asyncio.BufferedProtocol):
     # asyncio calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transport is one in all but its base class.
+        transport = self._transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(UNSENT_HIGH_BYTES, UNSENT_LOW_BYTES)
         sock = transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
