@@ -6,10 +6,11 @@ its client is gone; the first of the two wins and the other does nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -65,3 +66,25 @@ class Deferral(Generic[T]):
 
 def _forward(result: Deferral[U], convert: Callable[[T], U], value: T) -> None:
     result.complete(convert(value))
+
+
+def gather(parts: Sequence[Deferral[T]]) -> Deferral[list[T]]:
+    """All the answers, in the order of ``parts``; abandoning the result abandons every part."""
+    values: dict[int, T] = {}
+
+    def abandon() -> None:
+        for part in parts:
+            part.abandon()
+
+    result: Deferral[list[T]] = Deferral(abandon)
+
+    def arrived(index: int, value: T) -> None:
+        values[index] = value
+        if len(values) == len(parts):
+            result.complete([values[i] for i in range(len(parts))])
+
+    if not parts:
+        result.complete([])
+    for index, part in enumerate(parts):
+        part.when_done(partial(arrived, index))
+    return result

@@ -14,7 +14,6 @@ from wire.messages.leave_group import LeaveGroupResponse, MemberResponse
 from wire.messages.sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
-    from pykbroker.state.group.member import Member
     from pykbroker.state.group.rebalance import Rebalance
     from wire.messages.heartbeat import HeartbeatRequest
     from wire.messages.leave_group import LeaveGroupRequest, MemberIdentity

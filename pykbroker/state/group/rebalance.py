@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pykbroker.state.coordinator import CoordinatorRecord, Decision, Instant, Waiter
-from pykbroker.state.deadlines import Deadlines
 from pykbroker.state.group.classic_group import ClassicGroup, State
 from pykbroker.state.group.records import group_record
 from wire.errors import ErrorCode
@@ -20,6 +18,8 @@ from wire.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
 from wire.messages.sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
+    from pykbroker.state.coordinator import CoordinatorRecord, Decision, Instant, Waiter
+    from pykbroker.state.deadlines import Deadlines
     from pykbroker.state.group.config import GroupConfig
     from pykbroker.state.group.member import Member
 
@@ -35,12 +35,15 @@ class JoinPhase(NamedTuple):
     """PREPARING_REBALANCE has lasted long enough."""
 
     group_id: str
+    kind: str = "join"
+    """Named tuples of different classes and equal fields are equal."""
 
 
 class SyncPhase(NamedTuple):
     """Some have not sent SyncGroup within the rebalance timeout (KAFKA-13424)."""
 
     group_id: str
+    kind: str = "sync"
 
 
 class Sweep(NamedTuple):

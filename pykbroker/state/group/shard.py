@@ -26,7 +26,7 @@ from pykbroker.state.group.rebalance import (
 )
 from pykbroker.state.group.records import group_tombstone, offset_tombstone
 from wire.errors import ErrorCode
-from wire.messages.delete_groups import DeletableGroupResult, DeleteGroupsResponse
+from wire.messages.delete_groups import DeletableGroupResult
 from wire.messages.describe_groups import DescribedGroup
 from wire.messages.group_records import (
     GroupMetadataKey,
@@ -60,9 +60,6 @@ class GroupShard:
         self._joining = Joining(self._rebalance, rng)
         self._membership = Membership(self._rebalance)
         self._offset_requests = OffsetRequests(self._rebalance, self.offsets)
-
-    def configure(self, config: GroupConfig) -> None:
-        self._rebalance.config = config
 
     # Requests of members.
 
@@ -134,21 +131,18 @@ class GroupShard:
             and not (wanted_types and group.group_type not in wanted_types)
         ]
 
-    def delete_groups(self, group_ids: Iterable[str], waiter: Waiter) -> Decision:
+    def delete_group(self, group_id: str, waiter: Waiter) -> Decision:
         decision = Decision()
-        results = []
-        for group_id in group_ids:
-            code = ErrorCode.NONE
-            group = self.groups.get(group_id)
-            if group is None:
-                code = ErrorCode.GROUP_ID_NOT_FOUND
-            elif not group.is_empty:
-                code = ErrorCode.NON_EMPTY_GROUP
-            else:
-                decision.records += self._offset_requests.delete_all(group_id)
-                decision.records.append(group_tombstone(group_id))
-            results.append(DeletableGroupResult(group_id=group_id, error_code=code))
-        decision.reply(waiter, DeleteGroupsResponse(results=results))
+        code = ErrorCode.NONE
+        group = self.groups.get(group_id)
+        if group is None:
+            code = ErrorCode.GROUP_ID_NOT_FOUND
+        elif not group.is_empty:
+            code = ErrorCode.NON_EMPTY_GROUP
+        else:
+            decision.records += self._offset_requests.delete_all(group_id)
+            decision.records.append(group_tombstone(group_id))
+        decision.reply(waiter, DeletableGroupResult(group_id=group_id, error_code=code))
         return decision
 
     # Replay.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def subscribed_topics_of(metadata: bytes) -> list[str] | None:
-    """None when it cannot be read. Every version of the consumer protocol begins with the topics."""
+    """None when it cannot be read. The topics come first in every version of it."""
     size = len(metadata)
     if size < 6:
         return None
