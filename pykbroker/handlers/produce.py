@@ -8,7 +8,7 @@ v1 throttle time - v2 message format 1, log append time - v3 message format 2, t
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.handlers.api import CloseConnection, Context, handles
 from pykbroker.handlers.topic_refs import (
@@ -89,14 +89,22 @@ def produce(
     append = Append(request, ctx)
     refusal = _refusal(request)
     image = ctx.broker.images.current
+    responses = append.response.responses
     for topic in request.topic_data:
         ref = topic_ref(image, topic.name, topic.topic_id)
-        answer = TopicProduceResponse(
-            name=topic.name, topic_id=topic.topic_id, partition_responses=[]
+        if ref.name in INTERNAL_TOPICS and refusal is None and ref.image is not None:
+            refusal_here = _internal_refusal(ref, ctx)
+        else:
+            refusal_here = refusal
+        responses.append(
+            TopicProduceResponse(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partition_responses=[
+                    _append(append, ref, data, refusal_here) for data in topic.partition_data
+                ],
+            )
         )
-        append.response.responses.append(answer)
-        for data in topic.partition_data:
-            answer.partition_responses.append(_append(append, ref, data, refusal))
     # Whoever waited for these records is answered now, all partitions being whole.
     ctx.broker.replicas.wakeups.run()
     if request.acks == ACKS_NONE:
@@ -110,30 +118,26 @@ def produce(
 
 def _refusal(request: ProduceRequest) -> KafkaError | None:
     """What is wrong with the request as a whole."""
-    if request.transactional_id is not None or _has_transactional(request):
-        # Final to every client: without transactions no retry can help.
-        return KafkaError(
-            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-            "Transactional Id authorization failed.",
-        )
+    if request.transactional_id is not None:
+        return _no_transactions()
     if request.acks not in (-1, 0, 1):
         return KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
     return None
 
 
-def _has_transactional(request: ProduceRequest) -> bool:
-    for topic in request.topic_data:
-        for data in topic.partition_data:
-            records = data.records
-            if (
-                records is not None
-                and not isinstance(records, list)
-                and len(records) >= RECORDS
-                and records[_LOW_BITS] & TRANSACTIONAL_BIT
-                and records[MAGIC] == 2
-            ):
-                return True
-    return False
+def _no_transactions() -> KafkaError:
+    """Final to every client: without transactions no retry can help."""
+    return KafkaError(
+        ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactional Id authorization failed."
+    )
+
+
+def _internal_refusal(topic: TopicRef, ctx: Context) -> KafkaError | None:
+    if ctx.client_id == ADMIN_CLIENT_ID:
+        return None
+    return KafkaError(
+        ErrorCode.INVALID_TOPIC_EXCEPTION, f"Cannot append to internal topic {topic.name}"
+    )
 
 
 def _append(
@@ -141,21 +145,18 @@ def _append(
 ) -> Part:
     ctx = append.ctx
     index = data.index
+    acks = append.request.acks
     try:
         if refusal is not None:
+            check_partition(topic, index)
             raise refusal
-        check_partition(topic, index)
-        if topic.name in INTERNAL_TOPICS and ctx.client_id != ADMIN_CLIENT_ID:
-            raise KafkaError(
-                ErrorCode.INVALID_TOPIC_EXCEPTION,
-                f"Cannot append to internal topic {topic.name}",
-            )
-        records = _checked(data, ctx.api_version)
-        partition = ctx.broker.replicas.leader(TopicPartition(topic.name, index))
-        acks = append.request.acks
-        info = partition.append_as_leader(records, acks=acks)
+        if topic.image is None:
+            check_partition(topic, index)
+        partition = ctx.broker.replicas.leader_by_id(topic.topic_id, index)
+        info = partition.append_as_leader(_checked(data, ctx.api_version), acks=acks)
     except KafkaError as error:
         return _failed(append, topic, index, error)
+    end = info.last_offset + 1
     part = Part(
         index=index,
         base_offset=info.first_offset,
@@ -163,7 +164,6 @@ def _append(
         log_start_offset=info.log_start_offset,
         current_leader=NO_LEADER_HINT,
     )
-    end = info.last_offset + 1
     if acks == ACKS_ALL and partition.log.high_watermark < end:
         append.waits.append((part, partition, end))
     return part
@@ -171,32 +171,38 @@ def _append(
 
 def _checked(data: PartitionProduceData, version: int) -> Buffer:
     """What a version of the request may carry; the rest is for the log to check."""
-    records = data.records
-    if records is None or len(records) <= MAGIC:
+    records: Any = data.records
+    if not records:
         raise KafkaError(
-            ErrorCode.INVALID_RECORD if not records else ErrorCode.CORRUPT_MESSAGE,
+            ErrorCode.INVALID_RECORD,
             f"Produce requests with version {version} must have at least one record batch per "
             "partition",
         )
-    assert not isinstance(records, list)
-    if version >= 3:
-        if records[MAGIC] != 2:
-            raise KafkaError(
-                ErrorCode.INVALID_RECORD,
-                f"Produce requests with version {version} are only allowed to contain record "
-                "batches with magic version 2",
-            )
-        if (
-            version < 7
-            and len(records) > _LOW_BITS
-            and records[_LOW_BITS] & COMPRESSION_MASK == Compression.ZSTD
-        ):
+    if len(records) < RECORDS:
+        if version >= 3 and len(records) > MAGIC and records[MAGIC] != 2:
+            raise _wrong_magic(version)
+        return records  # type: ignore[no-any-return]
+    if records[MAGIC] == 2:
+        attributes = records[_LOW_BITS]
+        if attributes & TRANSACTIONAL_BIT:
+            raise _no_transactions()
+        if version < 7 and attributes & COMPRESSION_MASK == Compression.ZSTD:
             raise KafkaError(
                 ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
                 f"Produce requests with version {version} are not allowed to use ZStandard "
                 "compression",
             )
-    return records
+    elif version >= 3:
+        raise _wrong_magic(version)
+    return records  # type: ignore[no-any-return]
+
+
+def _wrong_magic(version: int) -> KafkaError:
+    return KafkaError(
+        ErrorCode.INVALID_RECORD,
+        f"Produce requests with version {version} are only allowed to contain record batches "
+        "with magic version 2",
+    )
 
 
 def _failed(append: Append, topic: TopicRef, index: int, error: KafkaError) -> Part:

@@ -242,11 +242,14 @@ def read_partition(
                 epoch=diverging.epoch, end_offset=diverging.end_offset
             )
             return data, 0
-    bound = partition.visible_end(isolation)
+    bound = log.high_watermark if isolation == HIGH_WATERMARK else partition.visible_end(isolation)
+    offset = request.fetch_offset
+    if offset == bound:
+        return _data(partition, b"", [] if isolation == TXN_COMMITTED else None), 0
     if max_bytes <= 0 and not min_one_batch:
         bound = 0  # The response is full; what is asked for is only how the partition stands.
     found = log.read(
-        request.fetch_offset,
+        offset,
         max_bytes,
         upper_bound=bound,
         min_one_batch=min_one_batch,

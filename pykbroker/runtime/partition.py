@@ -165,9 +165,14 @@ class Partition:
     ) -> AppendInfo:
         """Append one batch, or raise KafkaError and write nothing. The caller runs the wakeups."""
         state = self.state
-        self.require_leader()
+        if state.leader != state.node_id:
+            self.require_leader()
         log = self.log
-        if acks == ACKS_ALL and state.is_under_min_isr(log.config.min_insync_replicas):
+        if (
+            acks == ACKS_ALL
+            and state.followers
+            and state.is_under_min_isr(log.config.min_insync_replicas)
+        ):
             raise KafkaError(
                 ErrorCode.NOT_ENOUGH_REPLICAS,
                 f"The size of the current ISR {len(state.isr)} is insufficient to satisfy the "

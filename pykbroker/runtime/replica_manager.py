@@ -100,7 +100,9 @@ class ReplicaManager:
     def leader_by_id(self, topic_id: TopicId, index: int) -> Partition:
         """As ``leader``, or UNKNOWN_TOPIC_ID."""
         partition = self.hosted_by_id(topic_id, index)
-        partition.require_leader()
+        state = partition.state
+        if state.leader != state.node_id:
+            partition.require_leader()
         return partition
 
     def hosted_by_id(self, topic_id: TopicId, index: int) -> Partition:
