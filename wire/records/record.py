@@ -152,55 +152,45 @@ def parse_records(
     timestamp = NO_TIMESTAMP if fixed_timestamp is None else fixed_timestamp
     try:
         for _ in range(count):
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             end = pos + ((n >> 1) ^ -(n & 1))
             attributes = data[pos]
             pos += 1
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if fixed_timestamp is None:
                 timestamp = base_timestamp + ((n >> 1) ^ -(n & 1))
-            delta = data[pos]
-            pos += 1
-            if delta > 127:
-                if (more := data[pos]) < 128:
-                    delta += (more << 7) - 128
-                    pos += 1
-                else:
-                    delta, pos = read_uvarint(data, pos - 1)
+            if (delta := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                delta, pos = delta + (more << 7) - 128, pos + 2
+            else:
+                delta, pos = read_uvarint(data, pos)
             key = value = None
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if not n & 1:  # odd is negative: null
                 key = data[pos : pos + (n >> 1)]
                 pos += n >> 1
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if not n & 1:
                 value = data[pos : pos + (n >> 1)]
                 pos += n >> 1

@@ -258,55 +258,45 @@ def walk_records(data: bytes, count: int) -> tuple[list[int], list[int]]:
     pos, size = 0, len(data)
     try:
         for index in range(count):
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             end = pos + ((n >> 1) ^ -(n & 1))
             pos += 1  # the attributes, of which no bit is in use
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             deltas.append((n >> 1) ^ -(n & 1))
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if n != index << 1:
                 raise CorruptBatch(f"offset delta {(n >> 1) ^ -(n & 1)} in place {index}")
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if n & 1:  # negative: null
                 keyless.append(index)
             else:
                 pos += n >> 1
-            n = data[pos]
-            pos += 1
-            if n > 127:
-                if (more := data[pos]) < 128:
-                    n += (more << 7) - 128
-                    pos += 1
-                else:
-                    n, pos = read_uvarint(data, pos - 1)
+            if (n := data[pos]) < 128:
+                pos += 1
+            elif (more := data[pos + 1]) < 128:
+                n, pos = n + (more << 7) - 128, pos + 2
+            else:
+                n, pos = read_uvarint(data, pos)
             if not n & 1:
                 pos += n >> 1
             pos = read_headers(data, pos, end)[1] if data[pos] else pos + 1
