@@ -70,10 +70,10 @@ def _check_node(name: str, node_id: NodeId) -> None:
 def _check(config: AlterableConfig) -> None:
     operation = config.config_operation
     if operation not in (SET, DELETE):
-        name = OPERATION_NAMES.get(operation, f"Unknown operation type {operation}")
+        known = OPERATION_NAMES.get(operation)
+        shown = f"{known} operation" if known else f"Unknown operation type {operation}"
         raise KafkaError(
-            ErrorCode.INVALID_REQUEST,
-            f"{name} operation is not allowed for the BROKER_LOGGER resource",
+            ErrorCode.INVALID_REQUEST, f"{shown} is not allowed for the BROKER_LOGGER resource"
         )
     if config.name not in log.CURRENT.get().levels():
         raise KafkaError(ErrorCode.INVALID_CONFIG, f"Logger {config.name} does not exist!")
