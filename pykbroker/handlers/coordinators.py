@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import Context, handles
+from pykbroker.handlers.topic_metadata import endpoint_of
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.types import NO_LEADER
 from wire.errors import ErrorCode
 from wire.messages.find_coordinator import (
     Coordinator,
@@ -78,8 +78,8 @@ def _leader(key: str, key_type: int, ctx: Context) -> NodeId:
 
 def _endpoint(node_id: NodeId, ctx: Context) -> Endpoint:
     """Where the client reaches that broker: on the listener that it uses itself."""
-    if node_id != NO_LEADER:
-        for endpoint in ctx.broker.images.current.brokers[node_id].endpoints:
-            if endpoint.listener == ctx.connection.peer.listener:
-                return endpoint
-    raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    broker = ctx.broker.images.current.brokers.get(node_id)
+    endpoint = endpoint_of(broker, ctx.connection.peer.listener)
+    if endpoint is None:
+        raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    return endpoint

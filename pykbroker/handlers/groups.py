@@ -11,11 +11,11 @@ ListGroups: v4 states (KIP-518) - v5 types (KIP-848)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import Context, handles
-from pykbroker.handlers.error_response import error_response
 from pykbroker.state.group.joining import Joiner
+from pykbroker.state.operations import ON_GROUP
 from wire.errors import ErrorCode
 from wire.messages.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
 from wire.messages.describe_groups import DescribeGroupsRequest, DescribeGroupsResponse
@@ -26,18 +26,8 @@ from wire.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 from wire.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pykbroker.runtime.waiters import Deferral
     from wire.messages.describe_groups import DescribedGroup
-    from wire.schema import Request
-
-GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
-"""Read, delete, describe, describe configs, alter configs: all that a group knows."""
-
-
-def failure_of(request: Request) -> Callable[[ErrorCode], Any]:
-    return lambda code: error_response(request, code, None)
 
 
 @handles(JoinGroupRequest)
@@ -48,13 +38,12 @@ def join_group(request: JoinGroupRequest, ctx: Context) -> Deferral[JoinGroupRes
         must_know_member_id=ctx.api_version >= 4,
         can_skip_assignment=ctx.api_version >= 9,
     )
-    no_protocol = None if ctx.api_version >= 7 else ""
 
-    def named(response: JoinGroupResponse) -> JoinGroupResponse:
-        response.protocol_name = response.protocol_name or no_protocol
-        return response
+    def failure(code: ErrorCode) -> JoinGroupResponse:
+        member_id = request.member_id
+        return JoinGroupResponse(error_code=code, member_id=member_id, protocol_name=None)
 
-    return ctx.broker.groups.join(request, joiner, failure_of(request)).then(named)
+    return ctx.broker.groups.join(request, joiner, failure)
 
 
 @handles(SyncGroupRequest)
@@ -63,7 +52,7 @@ def sync_group(
 ) -> SyncGroupResponse | Deferral[SyncGroupResponse]:
     if ctx.api_version >= 5 and (request.protocol_type is None or request.protocol_name is None):
         return SyncGroupResponse(error_code=ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-    return ctx.broker.groups.sync(request, failure_of(request))
+    return ctx.broker.groups.sync(request, lambda code: SyncGroupResponse(error_code=code))
 
 
 @handles(HeartbeatRequest)
@@ -92,7 +81,7 @@ def describe_groups(
                 if group.error_code == ErrorCode.GROUP_ID_NOT_FOUND:
                     group.error_code = ErrorCode.NONE  # its state, Dead, says it
             if request.include_authorized_operations and group.error_code == ErrorCode.NONE:
-                group.authorized_operations = GROUP_OPERATIONS
+                group.authorized_operations = ON_GROUP
         return DescribeGroupsResponse(groups=groups)
 
     return ctx.broker.groups.describe_groups(request.groups).then(told)

@@ -23,6 +23,7 @@ from wire.messages.offset_commit import (
 )
 from wire.messages.offset_delete import (
     OffsetDeleteRequest,
+    OffsetDeleteRequestPartition,
     OffsetDeleteRequestTopic,
     OffsetDeleteResponse,
     OffsetDeleteResponsePartition,
@@ -200,7 +201,8 @@ def offset_delete(request: OffsetDeleteRequest, ctx: Context) -> Deferral[Offset
     unknown: list[OffsetDeleteResponseTopic] = []
     topics = []
     for topic in request.topics:
-        found, missing = [], []
+        found: list[OffsetDeleteRequestPartition] = []
+        missing: list[OffsetDeleteRequestPartition] = []
         for p in topic.partitions:
             known = _exists(image, topic.name, p.partition_index)
             (found if known else missing).append(p)

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pykbroker.ports import Clock, TimerHandle
-    from pykbroker.runtime.coordinator_log import LoggedRecord
+    from pykbroker.runtime.coordinator_log import LoggedMarker, LoggedRecord
     from pykbroker.state.coordinator import CoordinatorRecord
 
 logger = get_logger("pykbroker.runtime.coordinator")
 
 S = TypeVar("S", bound=Shard)
 
-LOAD_BYTES_PER_TURN = 1 << 20
+LOAD_BYTES_PER_TURN = 1 << 18
 """How much of a log is replayed before others get their turn."""
+LOAD_DELAY_MS = 100
+"""Between election and loading, if nobody asks sooner: a broker that starts is elected many times
+over, and opening the logs can wait until it serves."""
 TICKS_PER_TURN = 256
 
 _FOR_CLIENTS = {
@@ -78,8 +81,8 @@ class CoordinatorLog(Protocol):
     @property
     def high_watermark(self) -> int: ...
 
-    def read(self, offset: int) -> tuple[list[LoggedRecord], int, int]:
-        """Records from ``offset``, the offset after them, and how many bytes that were."""
+    def read(self, offset: int) -> tuple[list[LoggedRecord | LoggedMarker], int, int]:
+        """Records from ``offset`` on, the offset after them, and how many bytes they take."""
         ...
 
     def append(self, records: list[CoordinatorRecord]) -> int:
@@ -111,8 +114,10 @@ class LedShard(Generic[S]):
         self.index = index
         self.log = log
         self.shard = shard
-        self.position = log.start_offset
+        self.position = 0
         self.is_active = False
+        self.has_begun = False
+        """To be loaded."""
         self.has_failed = False
         self.after_load: list[Callable[[S, Instant], Decision]] = []
         self.waiting: dict[Waiter, None] = {}
@@ -139,10 +144,14 @@ class CoordinatorRuntime(Generic[S]):
     # Leadership.
 
     def elected(self, index: int, log: CoordinatorLog) -> None:
-        """Read the state from the log; a small log has been read when this returns."""
+        """The state is read from the log as soon as somebody asks, or in a moment."""
         self.resigned(index)
         led = self._led[index] = LedShard(index, log, self._make_shard(index))
-        self._load(led)
+        self._load_later(led, LOAD_DELAY_MS)
+
+    def _load_later(self, led: LedShard[S], delay_ms: int) -> None:
+        when_ms = self._clock.monotonic_ms() + delay_ms
+        led.timer = self._clock.call_at(when_ms, lambda: self._load(led))
 
     def resigned(self, index: int) -> None:
         led = self._led.pop(index, None)
@@ -168,11 +177,15 @@ class CoordinatorRuntime(Generic[S]):
         return self._led.get(led.index) is led
 
     def _load(self, led: LedShard[S]) -> None:
-        led.timer = None
+        if led.timer is not None:
+            led.timer.cancel()
+            led.timer = None
         if not self._is_current(led):
             return
         read_bytes = 0
         try:
+            if not led.has_begun:
+                led.has_begun, led.position = True, led.log.start_offset
             while led.position < led.log.end_offset and read_bytes < LOAD_BYTES_PER_TURN:
                 records, next_offset, size = led.log.read(led.position)
                 for record in records:
@@ -186,8 +199,7 @@ class CoordinatorRuntime(Generic[S]):
             logger.error("coordinator not loaded", shard=self._label(led), error=error)
             return
         if led.position < led.log.end_offset:
-            now_ms = self._clock.monotonic_ms()
-            led.timer = self._clock.call_at(now_ms, lambda: self._load(led))
+            self._load_later(led, 0)
         else:
             self._activate(led)
 
@@ -216,6 +228,8 @@ class CoordinatorRuntime(Generic[S]):
 
         A KafkaError of the operation is the waiter's failure and has changed nothing."""
         led = self._led.get(index)
+        if led is not None and not led.is_active and not led.has_begun:
+            self._load(led)
         if led is None or led.has_failed:
             waiter.fail(ErrorCode.NOT_COORDINATOR)
         elif not led.is_active:

@@ -20,6 +20,7 @@ from wire.messages.create_topics import CreatableTopic, CreatableTopicConfig
 from wire.messages.delete_groups import DeletableGroupResult
 from wire.messages.describe_groups import DescribedGroup
 from wire.messages.list_groups import ListedGroup, ListGroupsResponse
+from wire.persisted import GROUP_RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,7 +88,7 @@ class GroupCoordinator:
 
     def on_elected(self, index: int, partition: Partition, leader_epoch: int) -> None:
         compression = self._settings.current.int("offsets.topic.compression.codec")
-        log = PartitionCoordinatorLog(partition, self._clock, compression)
+        log = PartitionCoordinatorLog(partition, self._clock, GROUP_RECORDS, compression)
         self._runtime.elected(index, log)
 
     def on_resigned(self, index: int) -> None:
@@ -182,7 +183,7 @@ class GroupCoordinator:
         states, types = frozenset(states), frozenset(types)
 
         def listed(shard: GroupShard, waiter: Waiter) -> Decision:
-            return _answer(waiter, shard.list(states, types))
+            return _answer(waiter, shard.list_groups(states, types))
 
         def submit(index: int) -> Deferral[Any]:
             waiter = Waiter(lambda code: code)

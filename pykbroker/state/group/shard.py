@@ -115,7 +115,7 @@ class GroupShard:
             members=[member.describe(protocol) for member in group.members.values()],
         )
 
-    def list(self, states: Collection[str], types: Collection[str]) -> list[ListedGroup]:
+    def list_groups(self, states: Collection[str], types: Collection[str]) -> list[ListedGroup]:
         """An empty filter lets everything through; case does not matter."""
         wanted_states = {state.strip().lower() for state in states}
         wanted_types = {name.lower() for name in types}

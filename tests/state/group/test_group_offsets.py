@@ -19,8 +19,8 @@ from wire.messages.group_records import (
     OffsetCommitValue,
 )
 
-DAY_MS = 24 * 3_600_000
-WEEK_MS = 7 * DAY_MS
+HOUR_MS = 3_600_000
+RETENTION_MS = 7 * HOUR_MS
 SWEEP_MS = 600_000
 
 
@@ -313,56 +313,56 @@ def test_offsets_of_a_deleted_topic_go_from_every_group(s: GroupScenario) -> Non
 # Expiry (KIP-211).
 
 
-def expiring(retention_ms: int = WEEK_MS) -> GroupScenario:
+def expiring(retention_ms: int = RETENTION_MS) -> GroupScenario:
     return GroupScenario(
         offsets_retention_ms=retention_ms,
         offsets_retention_check_interval_ms=SWEEP_MS,
-        max_session_timeout_ms=100 * WEEK_MS,
+        max_session_timeout_ms=100 * RETENTION_MS,
     )
 
 
 def test_a_simple_groups_offsets_expire_by_their_commits_and_the_group_with_the_last() -> None:
     s = expiring()
-    s.commit("x", 1, topic="t").at(DAY_MS).commit("x", 2, topic="u")
-    s.at(WEEK_MS + SWEEP_MS)
+    s.commit("x", 1, topic="t").at(HOUR_MS).commit("x", 2, topic="u")
+    s.at(RETENTION_MS + SWEEP_MS)
     assert (s.committed("t"), s.committed("u")) == (-1, 2)
-    s.at(WEEK_MS + DAY_MS + SWEEP_MS)
+    s.at(RETENTION_MS + HOUR_MS + SWEEP_MS)
     assert s.shard.groups == {}
     assert s.replayed().groups == {}
 
 
 def test_an_empty_groups_offsets_expire_a_retention_after_it_became_empty() -> None:
     s = expiring()
-    s.stable("a", session_ms=50 * WEEK_MS).commit("a", 1)
-    s.at(10 * WEEK_MS).leave("a")
-    s.at(11 * WEEK_MS - SWEEP_MS)
+    s.stable("a", session_ms=50 * RETENTION_MS).commit("a", 1)
+    s.at(10 * RETENTION_MS).leave("a")
+    s.at(11 * RETENTION_MS - SWEEP_MS)
     assert s.committed() == 1
     s.restart()
-    s.at(11 * WEEK_MS + SWEEP_MS)
+    s.at(11 * RETENTION_MS + SWEEP_MS)
     assert s.shard.groups == {}
 
 
 def test_a_stable_group_loses_only_offsets_of_topics_it_left() -> None:
     s = expiring()
-    s.stable("a", session_ms=50 * WEEK_MS, protocols={"range": subscription("t")})
+    s.stable("a", session_ms=50 * RETENTION_MS, protocols={"range": subscription("t")})
     s.commit("a", 1, topic="t").commit("a", 2, topic="u")
-    s.at(WEEK_MS + SWEEP_MS)
+    s.at(RETENTION_MS + SWEEP_MS)
     assert (s.committed("t"), s.committed("u")) == (1, -1)
     assert s.group.state is State.STABLE
 
 
 def test_nothing_expires_in_a_rebalance_or_in_a_group_that_cannot_be_understood() -> None:
     s = expiring()
-    s.stable("a", session_ms=50 * WEEK_MS, rebalance_ms=50 * WEEK_MS).commit("a", 1, topic="u")
-    s.join("b", session_ms=50 * WEEK_MS, rebalance_ms=50 * WEEK_MS, follow=False)
-    s.join("a", session_ms=50 * WEEK_MS, rebalance_ms=50 * WEEK_MS)
-    s.at(2 * WEEK_MS)
+    s.stable("a", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS).commit("a", 1, topic="u")
+    s.join("b", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS, follow=False)
+    s.join("a", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS)
+    s.at(2 * RETENTION_MS)
     assert s.group.state is State.PREPARING_REBALANCE
     assert s.committed("u") == 1
     other = expiring()
-    other.join("w", protocol_type="connect", protocols={"p": b""}, session_ms=50 * WEEK_MS)
+    other.join("w", protocol_type="connect", protocols={"p": b""}, session_ms=50 * RETENTION_MS)
     other.sync("w", protocol_type=None, protocol_name=None, w=b"x")
-    other.commit("w", 1).at(2 * WEEK_MS)
+    other.commit("w", 1).at(2 * RETENTION_MS)
     assert other.committed() == 1
 
 
@@ -379,7 +379,7 @@ def test_pending_offsets_keep_the_offset_and_the_group() -> None:
     s = expiring()
     s.commit("x", 1)
     replay(s, 5, at=99, producer_id=100)
-    s.at(2 * WEEK_MS)
+    s.at(2 * RETENTION_MS)
     assert s.committed() == 1
     s.carry_out(s.shard.topics_deleted({"t"}))
     s.later(SWEEP_MS)

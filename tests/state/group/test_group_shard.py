@@ -47,7 +47,7 @@ def test_groups_are_listed_by_state_and_type(s: GroupScenario) -> None:
     s.stable("a").commit("x", 1, group="simple")
 
     def ids(states: list[str], types: list[str]) -> set[str]:
-        return {g.group_id for g in s.shard.list(states, types)}
+        return {g.group_id for g in s.shard.list_groups(states, types)}
 
     assert ids([], []) == {GROUP, "simple"}
     assert ids(["stable"], []) == {GROUP}
@@ -55,7 +55,7 @@ def test_groups_are_listed_by_state_and_type(s: GroupScenario) -> None:
     assert ids([], ["Classic"]) == {GROUP, "simple"}
     assert ids([], ["consumer"]) == set()
     assert ids([], ["nonsense"]) == set()
-    by_id = {g.group_id: g for g in s.shard.list([], [])}
+    by_id = {g.group_id: g for g in s.shard.list_groups([], [])}
     assert (by_id[GROUP].protocol_type, by_id[GROUP].group_type) == ("consumer", "classic")
     assert (by_id["simple"].protocol_type, by_id["simple"].group_state) == ("", "Empty")
 
