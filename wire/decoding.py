@@ -39,55 +39,45 @@ _SCOPE: dict[str, Any] = {
 
 
 def compile_decoder(cls: type[Message], version: int) -> Decoder:
-    maker = _Maker(version)
-    maker.function("decode", cls, is_flexible(cls, version))
-    source = "\n".join(maker.done)
-    scope = maker.scope
-    exec(compile(source, f"<decode {cls.__name__} {version}>", "exec"), scope)
-    made: Decoder = scope["decode"]
+    maker = _Maker(version, {**_SCOPE, "__name__": f"{cls.__name__} {version}"})
+    maker.add_struct("o", cls, is_flexible(cls, version))
+    made: Decoder = maker.build("decode", "data, p, end", "o, p")
     return made
 
 
 class _Maker:
     """Writes source. ``data``, ``p`` (position) and ``end`` are its three standing variables."""
 
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.scope = dict(_SCOPE)
-        self.done: list[str] = []
-        """Lines of finished functions."""
+    def __init__(self, version: int, scope: dict[str, Any]) -> None:
+        self._version = version
+        self._scope = scope
+        """What the made code sees as its globals."""
         self._lines: list[str] = []
         self._depth = 1
         self._run: list[tuple[str, str]] = []
         """Fixed-size pieces not read yet: (format, target)."""
         self._names = 0
 
-    def function(self, name: str, cls: type[Struct], flexible: bool) -> None:
-        self._add_struct("o", cls, flexible)
+    def build(self, name: str, parameters: str, result: str) -> Any:
         self._flush()
-        self._finish(f"def {name}(data, p, end):", "return o, p")
-
-    # Lines.
+        self._add(f"return {result}")
+        source = "\n".join([f"def {name}({parameters}):", *self._lines])
+        exec(compile(source, f"<{name} {self._scope['__name__']}>", "exec"), self._scope)
+        return self._scope[name]
 
     def _add(self, *lines: str) -> None:
         indent = " " * self._depth
         self._lines += [indent + line for line in lines]
-
-    def _finish(self, head: str, last: str) -> None:
-        self._add(last)
-        self.done += [head, *self._lines]
-        self._lines = []
 
     def _name(self, prefix: str) -> str:
         self._names += 1
         return f"{prefix}{self._names}"
 
     def _constant(self, prefix: str, value: Any) -> str:
-        for name, known in self.scope.items():
-            if known is value:
-                return name
-        name = self._name(prefix)
-        self.scope[name] = value
+        """A name for a class, or for the shared default of one."""
+        cls = value if isinstance(value, type) else type(value)
+        name = f"{prefix}_{cls.__name__}"
+        self._scope[name] = value
         return name
 
     def _flush(self) -> None:
@@ -101,15 +91,15 @@ class _Maker:
             self._add(f"{targets} = data[p]", "p += 1")
             return
         name = "unpack_" + code.replace("?", "t")
-        if name not in self.scope:
-            self.scope[name] = Format(">" + code).unpack_from
+        if name not in self._scope:
+            self._scope[name] = Format(">" + code).unpack_from
         comma = "" if ", " in targets else ","
         self._add(f"{targets}{comma} = {name}(data, p)", f"p += {calcsize('>' + code)}")
 
     # Structures.
 
-    def _add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
-        layout = layout_of(cls, self.version)
+    def add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
+        layout = layout_of(cls, self._version)
         self._add(f"{var} = new({self._constant('C', cls)})")
         plain: dict[str, list[str]] = {"None": [f"{var}.unknown_tags"]}
         for field in layout.absent + layout.tagged:
@@ -137,7 +127,7 @@ class _Maker:
 
     def _add_field(self, var: str, field: Field, flexible: bool) -> None:
         target = f"{var}.{field.name}"
-        nullable = self.version in field.nullable
+        nullable = self._version in field.nullable
         if field.is_array:
             self._add_array(target, field, nullable, flexible)
         elif not isinstance(field.type, str):
@@ -150,14 +140,14 @@ class _Maker:
     def _add_nested(self, target: str, cls: type[Struct], nullable: bool, flexible: bool) -> None:
         var = self._name("o")
         if not nullable:
-            self._add_struct(var, cls, flexible)
+            self.add_struct(var, cls, flexible)
             self._add(f"{target} = {var}")
             return
         self._run.append(("b", "t"))
         self._flush()
         self._add(f"if t < 0: {target} = None", "else:")
         self._depth += 1
-        self._add_struct(var, cls, flexible)
+        self.add_struct(var, cls, flexible)
         self._flush()
         self._add(f"{target} = {var}")
         self._depth -= 1
@@ -202,7 +192,7 @@ class _Maker:
             self._depth += 1
         if flexible:
             self._add("n -= 1")
-        least = max(1, minimum_element_size(field.type, self.version, flexible))
+        least = max(1, minimum_element_size(field.type, self._version, flexible))
         self._add(f"if not 0 <= n * {least} <= end - p: refuse(n, {least}, end - p)")
         if isinstance(field.type, str) and field.type in FORMATS:
             self._add(f"{target} = list(READ_{field.type}[n](data, p))", f"p += n * {least}")
@@ -218,7 +208,7 @@ class _Maker:
         if isinstance(kind, str):
             self._add_sized(item, kind, False, flexible)
         else:
-            self._add_struct(item, kind, flexible)
+            self.add_struct(item, kind, flexible)
             self._flush()
         self._add(f"{items}.append({item})")
         self._depth -= 1
@@ -226,11 +216,21 @@ class _Maker:
     # Tagged sections, each a function of its own: they are rare.
 
     def _tag_reader(self, tagged: list[Field]) -> str:
+        """The name of a function. It is compiled when a peer first sends a tagged field here."""
         if not tagged:
             return "unknown_tags"
-        name = self._name("tags")
-        outer = self._lines, self._depth
-        self._lines, self._depth = [], 1
+        name = f"tags_{len(self._scope)}"
+        scope, version = self._scope, self._version
+
+        def first_call(*arguments: Any) -> Any:
+            maker = _Maker(version, scope)
+            maker.add_tagged(tagged)
+            return maker.build(name, "o, data, p, end, n", "p")(*arguments)
+
+        scope[name] = first_call
+        return name
+
+    def add_tagged(self, tagged: list[Field]) -> None:
         self._add("if n > 127: n, p = more(data, p, n)", "room(n, 2, end - p)")
         self._add("for _ in range(n):")
         self._depth = 2
@@ -238,13 +238,10 @@ class _Maker:
         self._add("room(size, 1, end - p)", "stop = p + size")
         for index, field in enumerate(tagged):
             self._add(f"{'elif' if index else 'if'} tag == {field.tag}:")
-            self._depth += 1
+            self._depth = 3
             self._add_field("o", field, True)
             self._flush()
-            self._depth -= 1
+            self._depth = 2
         self._add("else:", " keep_tag(o, tag, data[p:stop])", " p = stop")
         self._add("if p != stop: refuse_tag(tag)")
         self._depth = 1
-        self._finish(f"def {name}(o, data, p, end, n):", "return p")
-        self._lines, self._depth = outer
-        return name

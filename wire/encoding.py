@@ -29,11 +29,9 @@ MERGE_LIMIT_BYTES = 512
 
 
 def compile_encoder(cls: type[Message], version: int) -> Encoder:
-    maker = _Maker(cls, version)
-    maker.function("encode", cls, is_flexible(cls, version))
-    scope = maker.scope
-    exec(compile("\n".join(maker.done), f"<encode {cls.__name__} {version}>", "exec"), scope)
-    made: Encoder = scope["encode"]
+    maker = _Maker(version, {**_SCOPE, "__name__": f"{cls.__name__} {version}"})
+    maker.add_struct("o", cls, is_flexible(cls, version))
+    made: Encoder = maker.build("encode", "o, done, parts")
     return made
 
 
@@ -48,12 +46,18 @@ def _put_batches(value: Buffer | list[Buffer], done: list[Buffer], parts: list[B
         done.append(piece)
 
 
-def _size_of_batches(value: Buffer | list[Buffer]) -> int:
-    return sum(map(len, value)) if isinstance(value, list) else len(value)
+def _widen(parts: list[Buffer], length: int) -> None:
+    """The last byte of the last piece stands for a length of more than one byte."""
+    parts[-1] = bytes(parts[-1][:-1]) + primitives.uvarint(length)
 
 
-def _refuse_null(name: str) -> NoReturn:
-    raise EncodeError(f"{name} cannot be null")
+def _add_section(parts: list[Buffer], section: bytes) -> None:
+    """The last byte of the last piece stands for this tagged section."""
+    parts[-1] = bytes(parts[-1][:-1]) + section
+
+
+def _unknown_section(o: Any) -> bytes:
+    return primitives.tagged_section(o.unknown_tags)
 
 
 def _refuse_field(name: str, value: Any) -> NoReturn:
@@ -65,11 +69,11 @@ def _refuse_uuid(name: str) -> NoReturn:
 
 
 _SCOPE: dict[str, Any] = {
-    "uvarint": primitives.uvarint,
-    "section": primitives.tagged_section,
+    "widen": _widen,
+    "add_section": _add_section,
+    "unknown_section": _unknown_section,
+    "tagged_section": primitives.tagged_section,
     "put_batches": _put_batches,
-    "size_of_batches": _size_of_batches,
-    "refuse_null": _refuse_null,
     "refuse_field": _refuse_field,
     "refuse_uuid": _refuse_uuid,
 } | {f"WRITE_{kind}": run for kind, run in primitives.WRITE_RUNS.items()}
@@ -78,59 +82,55 @@ _SCOPE: dict[str, Any] = {
 class _Maker:
     """Writes source. ``w`` appends a piece; ``n`` is a length, ``s`` a value to be written."""
 
-    def __init__(self, cls: type[Message], version: int) -> None:
-        self.version = version
-        self.scope = dict(_SCOPE)
-        self.done: list[str] = []
-        self._message = cls.__name__
+    def __init__(self, version: int, scope: dict[str, Any]) -> None:
+        self._version = version
+        self._scope = scope
+        """What the made code sees as its globals."""
         self._lines: list[str] = []
         self._depth = 1
         self._run: list[tuple[str, str]] = []
         """Fixed-size pieces not written yet: (format, expression)."""
         self._names = 0
 
-    def function(self, name: str, cls: type[Struct], flexible: bool) -> None:
-        self._add("w = parts.append")
-        self._add_struct("o", cls, flexible)
+    def build(self, name: str, parameters: str, first: str = "w = parts.append") -> Any:
         self._flush()
-        self._finish(f"def {name}(o, done, parts):")
-
-    # Lines.
+        source = "\n".join([f"def {name}({parameters}):", " " + first, *self._lines])
+        exec(compile(source, f"<{name} {self._scope['__name__']}>", "exec"), self._scope)
+        return self._scope[name]
 
     def _add(self, *lines: str) -> None:
         indent = " " * self._depth
         self._lines += [indent + line for line in lines]
 
-    def _finish(self, head: str) -> None:
-        self.done += [head, *self._lines]
-        self._lines = []
-
     def _name(self, prefix: str) -> str:
         self._names += 1
         return f"{prefix}{self._names}"
 
-    def _pack(self, run: list[tuple[str, str]]) -> str:
-        """An expression for these pieces as bytes."""
-        code = "".join(code for code, _ in run)
-        name = "pack_" + code.replace("?", "t")
-        if name not in self.scope:
-            self.scope[name] = Format(">" + code).pack
-        return f"{name}({', '.join(value for _, value in run)})"
-
     def _flush(self) -> None:
-        if self._run:
-            self._add(f"w({self._pack(self._run)})")
+        """Write the run, one pack for all of it."""
+        if not self._run:
+            return
+        if self._run == [("B", "0")]:
+            self._add(r'w(b"\0")')
             self._run = []
+            return
+        code = "".join(code for code, _ in self._run)
+        name = "pack_" + code.replace("?", "t")
+        if name not in self._scope:
+            self._scope[name] = Format(">" + code).pack
+        self._add(f"w({name}({', '.join(value for _, value in self._run)}))")
+        self._run = []
 
     # Structures.
 
-    def _add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
-        layout = layout_of(cls, self.version)
+    def add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
+        layout = layout_of(cls, self._version)
         for field in layout.absent:
             if not field.ignorable:
                 place = f"{var}.{field.name}"
-                differs = self._is_default(place, field, negate=True)
-                self._add(f"if {differs}: refuse_field({self._label(field)}, {place})")
+                self._add(
+                    f"if {self._differs(place, field)}: refuse_field({field.name!r}, {place})"
+                )
         for field in layout.body:
             self._add_field(f"{var}.{field.name}", field, flexible and not field.never_flexible)
         if flexible:
@@ -138,18 +138,15 @@ class _Maker:
         else:
             self._add(f'if {var}.unknown_tags: refuse_field("unknown_tags", {var}.unknown_tags)')
 
-    def _label(self, field: Field) -> str:
-        return repr(field.name)
-
     def _add_field(self, place: str, field: Field, flexible: bool) -> None:
-        nullable = self.version in field.nullable
+        nullable = self._version in field.nullable
         if field.is_array:
             self._add_array(place, field, nullable, flexible)
         elif not isinstance(field.type, str):
             self._add_nested(place, field.type, nullable, flexible)
         elif field.type in FORMATS:
             if field.type == "uuid":
-                self._add(f"if len({place}) != 16: refuse_uuid({self._label(field)})")
+                self._add(f"if len({place}) != 16: refuse_uuid({field.name!r})")
             self._run.append((FORMATS[field.type], place))
         else:
             self._add_sized(place, field, nullable, flexible)
@@ -158,61 +155,53 @@ class _Maker:
         var = self._name("o")
         self._add(f"{var} = {place}")
         if not nullable:
-            self._add_struct(var, cls, flexible)
+            self.add_struct(var, cls, flexible)
             return
         self._flush()
         self._add(f'if {var} is None: w(b"\\xff")', "else:")
         self._depth += 1
         self._run.append(("b", "1"))
-        self._add_struct(var, cls, flexible)
+        self.add_struct(var, cls, flexible)
         self._flush()
         self._depth -= 1
 
     # Lengths, strings, arrays. A compact length is one higher on the wire.
 
     def _add_length(self, wide: str, flexible: bool) -> None:
-        """Write the run and the length n (of a compact form: n as it stands)."""
-        run, self._run = self._run, []
-        if not flexible:
-            self._add(f"w({self._pack([*run, (wide, 'n')])})")
-            return
-        self._add(f"if n < 128: w({self._pack([*run, ('B', 'n')])})")
-        before = f"w({self._pack(run)}); " if run else ""
-        self._add(f"else: {before}w(uvarint(n))")
+        """Write the length n; of a compact form it is one higher already."""
+        self._run.append(("B", "n & 127") if flexible else (wide, "n"))
+        self._flush()
+        if flexible:
+            self._add("if n > 127: widen(parts, n)")
 
     def _add_sized(self, place: str, field: Field, nullable: bool, flexible: bool) -> None:
-        assert isinstance(field.type, str)
-        size = "size_of_batches(s)" if field.type == "batches" else "len(s)"
-        more = " + 1" if flexible else ""
-        null = "0" if flexible else "-1"
+        size = "len(s)"
+        if field.type == "batches":
+            size = "(sum(map(len, s)) if type(s) is list else len(s))"
+        text = "s = s.encode(); " if field.type == "string" else ""
+        present = f"{text}n = {size}{' + 1' if flexible else ''}"
         self._add(f"s = {place}")
-        present = [f"n = {size}{more}"]
-        if field.type == "string":
-            present.insert(0, "s = s.encode()")
         if nullable:
-            empty = "None" if field.type == "batches" else 'b""'
-            self._add(f"if s is None: n = {null}; s = {empty}", f"else: {'; '.join(present)}")
+            empty = "" if field.type == "batches" else '; s = b""'
+            self._add(f"if s is None: n = {0 if flexible else -1}{empty}", f"else: {present}")
         else:
-            self._add(f"if s is None: refuse_null({self._label(field)})", *present)
+            self._add(present)
         self._add_length("h" if field.type == "string" else "i", flexible)
         self._add("if s: put_batches(s, done, parts)" if field.type == "batches" else "w(s)")
 
     def _add_array(self, place: str, field: Field, nullable: bool, flexible: bool) -> None:
         items = self._name("a")
-        more = " + 1" if flexible else ""
-        null = "0" if flexible else "-1"
+        present = f"n = len({items}){' + 1' if flexible else ''}"
         self._add(f"{items} = {place}")
         if nullable:
-            self._add(
-                f"if {items} is None: n = {null}; {items} = ()", f"else: n = len({items}){more}"
-            )
+            null = f"n = {0 if flexible else -1}; {items} = ()"
+            self._add(f"if {items} is None: {null}", f"else: {present}")
         else:
-            self._add(f"if {items} is None: refuse_null({self._label(field)})")
-            self._add(f"n = len({items}){more}")
+            self._add(present)
         self._add_length("i", flexible)
         if field.type == "uuid":
             self._add(f"for s in {items}:")
-            self._add(f" if len(s) != 16: refuse_uuid({self._label(field)})", " w(s)")
+            self._add(f" if len(s) != 16: refuse_uuid({field.name!r})", " w(s)")
         elif isinstance(field.type, str) and field.type in FORMATS:
             self._add(f"if {items}: w(WRITE_{field.type}[len({items})](*{items}))")
         else:
@@ -225,52 +214,60 @@ class _Maker:
         if isinstance(field.type, str):
             self._add_sized(item, field, False, flexible)
         else:
-            self._add_struct(item, field.type, flexible)
+            self.add_struct(item, field.type, flexible)
         self._flush()
         self._depth -= 1
 
-    # Tagged sections: empty nearly always, else a function of their own.
+    # Tagged sections are empty nearly always: that is tested here, the rest is for a function of
+    # its own. A structure that equals its default without being it takes the longer way.
 
     def _add_tags(self, var: str, layout: Layout) -> None:
-        conditions = [f"{var}.unknown_tags is None"]
-        conditions += [self._is_default(f"{var}.{field.name}", field) for field in layout.tagged]
-        run, self._run = self._run, []
-        self._add(f"if {' and '.join(conditions)}: w({self._pack([*run, ('B', '0')])})")
-        before = f"w({self._pack(run)}); " if run else ""
-        self._add(f"else: {before}w({self._tag_writer(layout.tagged)}({var}))")
+        self._run.append(("B", "0"))
+        self._flush()
+        name = self._tag_writer(layout.tagged)
+        full = [f"{var}.unknown_tags is not None"]
+        for field in layout.tagged:
+            place, default = f"{var}.{field.name}", field.default
+            if isinstance(default, Struct):
+                full.append(f"{place} is not {self._default_name(default)}")
+            else:
+                full.append(self._differs(place, field))
+        self._add(f"if {' or '.join(full)}: add_section(parts, {name}({var}))")
 
-    def _is_default(self, place: str, field: Field, negate: bool = False) -> str:
+    def _default_name(self, default: Struct) -> str:
+        name = f"D_{type(default).__name__}"
+        self._scope[name] = shared_default(default) if is_shareable(default) else default
+        return name
+
+    def _differs(self, place: str, field: Field) -> str:
         default = field.default
         if isinstance(default, Struct):
-            test = f"({self._equals_struct(place, default)})"
-            return f"not {test}" if negate else test
-        if default is None:
-            return f"{place} is not None" if negate else f"{place} is None"
-        return f"{place} {'!=' if negate else '=='} {default!r}"
-
-    def _equals_struct(self, place: str, default: Struct) -> str:
-        name = "D_" + type(default).__name__
-        if not is_shareable(default):
-            self.scope[name] = default
-            return f"{place} == {name}"
-        self.scope[name] = shared_default(default)
-        members = [f"{place}.{name} == {getattr(default, name)!r}" for name in default.definitions]
-        return f"{place} is {name} or {place}.unknown_tags is None and {' and '.join(members)}"
+            name = self._default_name(default)
+            return f"{place} is not {name} and {place} != {name}"
+        return f"{place} is not None" if default is None else f"{place} != {default!r}"
 
     def _tag_writer(self, tagged: list[Field]) -> str:
-        name = self._name("tags")
-        outer = self._lines, self._depth
-        self._lines, self._depth = [], 1
-        self._add("tags = list(o.unknown_tags or ())")
+        """The name of a function, compiled when it is first needed."""
+        if not tagged:
+            return "unknown_section"
+        name = f"tags_{len(self._scope)}"
+        scope, version = self._scope, self._version
+
+        def first_call(o: Any) -> Any:
+            maker = _Maker(version, scope)
+            maker.add_tagged(tagged)
+            return maker.build(name, "o", "tags = list(o.unknown_tags or ())")(o)
+
+        scope[name] = first_call
+        return name
+
+    def add_tagged(self, tagged: list[Field]) -> None:
         for field in tagged:
-            self._add(f"if {self._is_default(f'o.{field.name}', field, negate=True)}:")
+            self._add(f"if {self._differs(f'o.{field.name}', field)}:")
             self._depth = 2
             self._add("parts = []", "w = parts.append")
             self._add_field(f"o.{field.name}", field, True)
             self._flush()
             self._add(f'tags.append(({field.tag}, b"".join(parts)))')
             self._depth = 1
-        self._add("return section(tags)")
-        self._finish(f"def {name}(o):")
-        self._lines, self._depth = outer
-        return name
+        self._add("return tagged_section(tags)")
