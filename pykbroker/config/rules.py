@@ -58,7 +58,7 @@ def _check_range(definition: Definition, text: str, value: float) -> None:
 def _check_list(definition: Definition, text: str, value: tuple[str, ...]) -> None:
     name, rule = definition.name, definition.rule
     if rule == "replicas":
-        _check_replicas(definition, text, value)
+        _check_replicas(definition, value)
         return
     if rule == "voters":
         parse_voters(definition.name, value)
@@ -81,13 +81,13 @@ def _check_list(definition: Definition, text: str, value: tuple[str, ...]) -> No
             raise invalid(definition, item, f"String must be one of: {', '.join(allowed)}")
 
 
-def _check_replicas(definition: Definition, text: str, value: tuple[str, ...]) -> None:
+def _check_replicas(definition: Definition, value: tuple[str, ...]) -> None:
     if value in ((), ("*",)) or re.fullmatch(_THROTTLED, ",".join(value)):
         return
     raise invalid(
         definition,
-        text,
-        "must be the literal '*' or a list of replicas in the following format: "
+        f"[{', '.join(value)}]",
+        f"{definition.name} must be the literal '*' or a list of replicas in the following format: "
         "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
     )
 

@@ -175,7 +175,7 @@ def describe_client_quotas(
         for entity, values in image.quotas.items()
         if values and _matches(entity, request)
     ]
-    return describe.DescribeClientQuotasResponse(error_message=None, entries=entries)
+    return describe.DescribeClientQuotasResponse(entries=entries)
 
 
 def _matches(entity: QuotaEntity, request: describe.DescribeClientQuotasRequest) -> bool:

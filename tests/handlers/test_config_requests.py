@@ -13,7 +13,8 @@ from pykbroker import log
 from pykbroker.config.topic import log_config
 from tests.support.admin import AdminBroker
 from tests.support.images import image_with
-from wire.codec import encode_response
+from wire.apis import API_BY_KEY
+from wire.codec import decode_request, encode_response
 from wire.errors import ErrorCode
 from wire.messages import alter_configs as legacy
 from wire.messages import incremental_alter_configs as incremental
@@ -312,10 +313,10 @@ async def test_validating_a_log_level_does_not_set_it(broker_log: log.Log) -> No
     assert broker_log.root == log.INFO
 
 
-async def listed(broker: AdminBroker, *types: int, version: int = 1) -> Any:
+async def listed(broker: AdminBroker, *types: int) -> Any:
     request = ListConfigResourcesRequest(resource_types=list(types))
-    response = await broker.ask(request, version=version)
-    encode_response(response, version)
+    response = await broker.ask(request, version=1)
+    encode_response(response, 1)
     return response
 
 
@@ -344,5 +345,8 @@ async def test_the_oldest_listing_is_of_client_metrics() -> None:
     """Its request has no types, its answer no place for them."""
     configs = {(CLIENT_METRICS, "cm"): {"metrics": "a"}}
     broker = AdminBroker(image_with(topics=["t"], configs=configs))
-    response = await listed(broker, CLIENT_METRICS, version=0)
+    api = API_BY_KEY[ListConfigResourcesRequest.api_key]
+    request = decode_request(api, 0, memoryview(b"\x00"), 0)
+    response = await broker.ask(request, version=0)
+    encode_response(response, 0)
     assert [r.resource_name for r in response.config_resources] == ["cm"]

@@ -18,3 +18,13 @@ class ListConfigResourcesResponse(Response, api_key=74, versions="0-1", flexible
     throttle_time_ms: int32 = 0
     error_code: int16 = 0
     config_resources: list[ConfigResource] = []
+
+
+CLIENT_METRICS = 16
+
+
+def upgrade(request: ListConfigResourcesRequest, version: int) -> ListConfigResourcesRequest:
+    """v0 had another name, ListClientMetricsResources, and asked for no other type (KIP-714)."""
+    if version == 0:
+        request.resource_types = [CLIENT_METRICS]
+    return request
