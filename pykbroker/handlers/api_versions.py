@@ -6,6 +6,8 @@ features (KIP-584) - v4 features of minimum level 0
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pykbroker.handlers.api import HANDLERS, Context, handles
 from pykbroker.state.features import SUPPORTED_FEATURES
 from wire.apis import API_BY_KEY, ApiKey
@@ -18,17 +20,20 @@ from wire.messages.api_versions import (
     SupportedFeatureKey,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _SOFTWARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 
-def served_ranges() -> list[ApiVersion]:
-    """wire's ranges for exactly the APIs that have a handler."""
+def served_ranges(hidden: Collection[int] = ()) -> list[ApiVersion]:
+    """wire's ranges for exactly the APIs that have a handler and are not hidden for now."""
     return [
         ApiVersion(
             api_key=key, min_version=API_BY_KEY[key].min_version, max_version=api_max_version(key)
         )
         for key in sorted(HANDLERS)
-        if API_BY_KEY[key].is_client_facing
+        if API_BY_KEY[key].is_client_facing and key not in hidden
     ]
 
 
@@ -38,7 +43,9 @@ def api_max_version(key: int) -> int:
 
 def is_software_name(text: str) -> bool:
     """KIP-511: letters, digits, dots and dashes; it begins and ends with a letter or digit."""
-    return bool(text) and _SOFTWARE.issuperset(text) and text[0] not in "-." and text[-1] not in "-."
+    return (
+        bool(text) and _SOFTWARE.issuperset(text) and text[0] not in "-." and text[-1] not in "-."
+    )
 
 
 def unsupported_version_response() -> ApiVersionsResponse:
@@ -59,7 +66,7 @@ def api_versions(request: ApiVersionsRequest, ctx: Context) -> ApiVersionsRespon
         ctx.connection.client_software_version = version
     image = ctx.broker.images.current
     return ApiVersionsResponse(
-        api_keys=served_ranges(),
+        api_keys=served_ranges(ctx.broker.telemetry.hidden_apis),
         supported_features=[
             SupportedFeatureKey(name=name, min_version=low, max_version=high)
             for name, (low, high) in SUPPORTED_FEATURES.items()

@@ -72,6 +72,7 @@ class ClientConnection:
         self._in_turn = False
         self._serial = False
         self._paused = False
+        self._suspended = False
         self._mute_timer: TimerHandle | None = None
         self._open = True
 
@@ -111,6 +112,7 @@ class ClientConnection:
         self._slots.clear()
         self._frames.clear()
         self._broker.fetch_sessions.connection_closed(self.client.number)
+        self._broker.telemetry.connection_closed(self.client.number)
 
     # What the table of connections asks.
 
@@ -126,6 +128,18 @@ class ClientConnection:
 
     def wake(self) -> None:
         """Memory for requests is free again."""
+        self._turn()
+
+    def suspend(self) -> None:
+        """Read nothing until ``resume``: there is no room for it yet."""
+        self._suspended = True
+        self._adjust_reading()
+
+    def resume(self, delay_ms: int) -> None:
+        """Serve it, ``delay_ms`` from now."""
+        self._suspended = False
+        if delay_ms > 0:
+            self._mute(delay_ms)
         self._turn()
 
     # Inside.
@@ -147,6 +161,7 @@ class ClientConnection:
     def _is_held(self) -> bool:
         return (
             self._serial
+            or self._suspended
             or self._mute_timer is not None
             or len(self._slots) >= PIPELINE_LIMIT
             or self._transport.unsent > UNSENT_LIMIT_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pykbroker.handlers.admission import Admissions
 from pykbroker.handlers.connection import ClientConnection
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Connections:
         self._sweeper: TimerHandle | None = None
         self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
         self.refused = 0
+        self.admissions = Admissions(broker)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -36,6 +38,7 @@ class Connections:
         self._number += 1
         member = ClientConnection(self._broker, self, transport, peer, self._number)
         self._members.add(member)
+        self.admissions.opened(member, self._members)
         if self._sweeper is None:
             self._arm()
         return member
@@ -43,6 +46,7 @@ class Connections:
     def forget(self, member: ClientConnection) -> None:
         self._members.discard(member)
         self._full.discard(member)
+        self.admissions.closed(member)
 
     def count_refused(self) -> None:
         self.refused += 1

@@ -40,6 +40,11 @@ class _ListenerState:
         self.rate_limit = UNLIMITED
         self.rate = Rate(samples, window_ms)
 
+    def configure(self, settings: Settings, listener: str) -> None:
+        """Its own limits; the broker's count beside them."""
+        self.max_connections = _own_limit(settings, listener, "max.connections")
+        self.rate_limit = _own_limit(settings, listener, "max.connection.creation.rate")
+
 
 class ConnectionQuotas:
     """Every connection counted is released once."""
@@ -47,10 +52,8 @@ class ConnectionQuotas:
     def __init__(self, settings: Settings, listeners: Collection[str], inter_broker: str) -> None:
         self._samples = settings.int("quota.window.num")
         self._window_ms = settings.int("quota.window.size.seconds") * 1000
-        self._listeners = {
-            name: _ListenerState(self._samples, self._window_ms) for name in listeners
-        }
-        self._protected = inter_broker if len(self._listeners) > 1 else None
+        self._listeners: dict[str, _ListenerState] = {}
+        self._protected = inter_broker if len(listeners) > 1 else None
         self._rate = Rate(self._samples, self._window_ms)
         self._counts: dict[str, int] = {}
         self._address_rates: dict[str, Rate] = {}
@@ -68,17 +71,9 @@ class ConnectionQuotas:
             normal_address(host) or host: limit
             for host, limit in connection_overrides(settings).items()
         }
+        self._settings = settings
         for name, state in self._listeners.items():
-            own = settings.for_listener(name)
-            prefix = f"listener.name.{name.lower()}."
-            if own.raw("max.connections") is not None and _has(settings, prefix, "max.connections"):
-                state.max_connections = own.int("max.connections")
-            else:
-                state.max_connections = UNLIMITED
-            if _has(settings, prefix, "max.connection.creation.rate"):
-                state.rate_limit = own.int("max.connection.creation.rate")
-            else:
-                state.rate_limit = UNLIMITED
+            state.configure(settings, name)
 
     def update(self, quotas: Mapping[QuotaEntity, Mapping[str, float]]) -> None:
         """The connection rates set for addresses, and for all others."""
@@ -98,7 +93,7 @@ class ConnectionQuotas:
 
     def has_slot(self, listener: str) -> bool:
         """Whether one more may be admitted; otherwise it waits for a release."""
-        state = self._listeners[listener]
+        state = self._listener(listener)
         if state.count >= state.max_connections:
             return False
         return listener == self._protected or self.total < self.max_connections
@@ -118,7 +113,7 @@ class ConnectionQuotas:
         limit = self._per_address.get(host, self._max_per_address)
         if self._counts.get(host, 0) >= limit:
             return Admission(False)
-        state = self._listeners[listener]
+        state = self._listener(listener)
         delay_ms = 0
         if listener != self._protected:
             delay_ms = self._throttle_ms(self._rate, self._rate_limit, now_ms)
@@ -136,6 +131,13 @@ class ConnectionQuotas:
             self._counts[host] = left
         else:
             del self._counts[host]
+
+    def _listener(self, name: str) -> _ListenerState:
+        state = self._listeners.get(name)
+        if state is None:
+            state = self._listeners[name] = _ListenerState(self._samples, self._window_ms)
+            state.configure(self._settings, name)
+        return state
 
     def _address_throttle_ms(self, host: str, now_ms: int) -> int:
         limit = self._address_limits.get(host, self._default_address_limit)
@@ -161,5 +163,8 @@ class ConnectionQuotas:
         return min(rate.throttle_ms(max(limit, 1), now_ms), self._window_ms)
 
 
-def _has(settings: Settings, prefix: str, name: str) -> bool:
-    return any(prefix + name in layer for _, layer in settings.layers)
+def _own_limit(settings: Settings, listener: str, name: str) -> int:
+    prefixed = f"listener.name.{listener.lower()}.{name}"
+    if not any(prefixed in layer for _, layer in settings.layers):
+        return UNLIMITED
+    return settings.for_listener(listener).int(name)

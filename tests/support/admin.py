@@ -40,12 +40,16 @@ class AdminBroker:
         self.clock = ManualClock()
         self.node_id = ME
         self.settings = DynamicSettings(Settings(static))
-        self.images = SimpleNamespace(current=image or image_with(topics=["t"]))
+        self.subscribers: list[Callable[[MetadataDelta], None]] = []
+        self.images = SimpleNamespace(
+            current=image or image_with(topics=["t"]), subscribe=self.subscribers.append
+        )
         self.quotas = Quotas(self.settings.current, cast("Any", self.clock))
         self.telemetry = Telemetry(self.settings, cast("Any", self.clock), Random(1))
+        self.fetch_sessions = SimpleNamespace(connection_closed=lambda number: None)
         self.controller = self
         self.forwarded: list[Request] = []
-        self.subscribers: list[Callable[[MetadataDelta], None]] = [
+        self.subscribers += [
             ConfigFollower(self.settings, ME).apply,
             self.quotas.apply,
             self.telemetry.apply,
