@@ -180,8 +180,8 @@ class _Draft:
             self.mapping("topics").pop(name)
             self.mapping("topic_names").pop(topic.topic_id)
             self.deleted[topic.topic_id] = name
-            if topic.partitions:
-                self.owner.orphans[topic.topic_id] = dict(enumerate(topic.partitions))
+            left = self._merge(topic.topic_id, topic.partitions, {})
+            self._keep(topic.topic_id, left)
 
     def _add_topics(self) -> None:
         for name, topic_id in self.records.items():
