@@ -27,7 +27,6 @@ from pykbroker.runtime.membership import Announcement, Membership
 from pykbroker.runtime.metadata import Images, MetadataFollower
 from pykbroker.runtime.metrics import Metrics
 from pykbroker.runtime.producer_ids import ProducerIds
-from pykbroker.runtime.producer_ids import ProducerIds
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.replica_manager import ReplicaManager
 from pykbroker.runtime.services import Services
@@ -42,6 +41,7 @@ from wire.uuids import uuid_text
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from anyio.abc import TaskGroup
 
@@ -60,7 +60,8 @@ class World(NamedTuple):
     rng: Random
     disk: Disk
     workers: Workers
-    store: MetadataStore
+    open_store: Callable[[], AbstractAsyncContextManager[MetadataStore]]
+    """Called once the log directories are ours."""
     hostname: str = "localhost"
     """What a listener on every interface advertises."""
 
@@ -111,21 +112,33 @@ class Broker:
         logger.info("starting", version=__version__, node_id=self.node_id)
         stored_cluster_id = self.logs.acquire()
         try:
-            await self._run(on_ready, stored_cluster_id)
+            async with self._world.open_store() as store:
+                await self._run(on_ready, stored_cluster_id, store)
         finally:
             self.logs.release()
 
-    async def _run(self, on_ready: Callable[[Ready], None], stored_cluster_id: str | None) -> None:
+    async def _run(
+        self, on_ready: Callable[[Ready], None], stored_cluster_id: str | None, store: MetadataStore
+    ) -> None:
         sockets = self._bind()
         try:
             images = Images()
-            follower = MetadataFollower(self._world.store, images, self._world.clock)
-            cluster_id = await self._cluster_id(stored_cluster_id)
+            follower = MetadataFollower(store, images, self._world.clock)
+            cluster_id = await self._cluster_id(stored_cluster_id, store)
             await self.logs.start(cluster_id, self.node_id)
             async with anyio.create_task_group() as tasks:
-                services, controller = self._build(images, follower, tasks)
+                services, controller = self._build(images, follower, store, tasks)
                 await follower.load()
-                membership = self._membership(cluster_id, follower, controller, services, sockets)
+                announcement = self._announcement(cluster_id, sockets)
+                membership = Membership(
+                    announcement,
+                    store,
+                    follower,
+                    controller,
+                    services.controller,
+                    self.settings,
+                    self._world.clock,
+                )
                 tasks.start_soon(membership.run)
                 tasks.start_soon(self.logs.run)
                 await membership.unfenced.wait()
@@ -141,18 +154,18 @@ class Broker:
                 for sock in bound:
                     sock.close()
 
-    async def _cluster_id(self, stored: str | None) -> str:
+    async def _cluster_id(self, stored: str | None, store: MetadataStore) -> str:
         """The data's, else the store's, else a new one; that they agree is checked later."""
         if stored is not None:
             return stored
-        found = await self._world.store.read(keys.CLUSTER_ID)
+        found = await store.read(keys.CLUSTER_ID)
         for item in found.items:
             if item.key == keys.CLUSTER_ID:
                 return item.value.decode()
         return uuid_text(self._world.rng.randbytes(16))
 
     def _build(
-        self, images: Images, follower: MetadataFollower, tasks: TaskGroup
+        self, images: Images, follower: MetadataFollower, store: MetadataStore, tasks: TaskGroup
     ) -> tuple[Services, Controller]:
         """In the order in which they hear of changes: settings first, then who uses them."""
         world, settings = self._world, self.settings
@@ -169,9 +182,7 @@ class Broker:
             logs=self.logs,
         )
         images.subscribe(replicas.apply)
-        controller = Controller(
-            self.node_id, world.store, follower, settings, world.clock, world.rng
-        )
+        controller = Controller(self.node_id, store, follower, settings, world.clock, world.rng)
         client = ControllerClient(controller, world.clock)
         groups = GroupCoordinator(
             clock=world.clock,
@@ -201,15 +212,10 @@ class Broker:
         self.connections = Connections(services)
         return services, controller
 
-    def _membership(
-        self,
-        cluster_id: str,
-        follower: MetadataFollower,
-        controller: Controller,
-        services: Services,
-        sockets: dict[str, list[socket.socket]],
-    ) -> Membership:
-        announcement = Announcement(
+    def _announcement(
+        self, cluster_id: str, sockets: dict[str, list[socket.socket]]
+    ) -> Announcement:
+        return Announcement(
             node_id=self.node_id,
             cluster_id=cluster_id,
             incarnation_id=self._world.rng.randbytes(16),
@@ -220,15 +226,6 @@ class Broker:
             rack=self.settings.current.str("broker.rack"),
             log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
             clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
-        )
-        return Membership(
-            announcement,
-            self._world.store,
-            follower,
-            controller,
-            services.controller,
-            self.settings,
-            self._world.clock,
         )
 
     def _advertised(self, sockets: dict[str, list[socket.socket]]) -> tuple[ListenerAddress, ...]:

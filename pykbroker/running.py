@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,11 +27,11 @@ from pykbroker.runtime.storage.directory import DirectoryRefused
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from pykbroker.broker import Ready
     from pykbroker.config.load import Loaded
-    from pykbroker.ports import Disk, MetadataStore
+    from pykbroker.ports import Clock, Disk, MetadataStore, Workers
 
 logger = get_logger("pykbroker")
 
@@ -82,37 +84,78 @@ async def _serve_with_edges(loaded: Loaded, options: argparse.Namespace) -> None
     clock = SystemClock()
     workers = ThreadWorkers()
     log_dirs = [absolute(path) for path in loaded.settings.list("log.dirs")]
-    async with AsyncExitStack() as stack:
-        disk: Disk
-        store: MetadataStore
-        if options.memory:
-            from pykbroker.edges.memory_disk import MemoryDisk
-            from pykbroker.edges.metadata_store.memory import MemoryStore
+    disk: Disk
+    if options.memory:
+        from pykbroker.edges.memory_disk import MemoryDisk
 
-            disk = MemoryDisk(clock.wall_ms)
-            store = MemoryStore(clock)
-        else:
-            from pykbroker.edges.disk import RealDisk
-            from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
+        disk = MemoryDisk(clock.wall_ms)
+        open_store = partial(_memory_store, clock)
+    else:
+        from pykbroker.edges.disk import RealDisk
 
-            disk = RealDisk()
-            if options.data_dir is None:
-                logger.info("data directory", path=",".join(log_dirs))
-            store_dir = loaded.settings.str("metadata.log.dir") or log_dirs[0]
-            path = f"{absolute(store_dir)}/{STORE_NAME}"
-            store = await stack.enter_async_context(open_sqlite_store(path, clock, workers))
-        world = World(clock, random.SystemRandom(), disk, workers, store)
-        broker = Broker(
-            loaded,
-            world,
-            log_dirs=log_dirs,
-            http_port=options.http_port,
-            ignored_names=STORE_FILES,
+        disk = RealDisk()
+        cluster_dir = _cluster_directory(loaded, options, log_dirs)
+        open_store = partial(_sqlite_store, f"{cluster_dir}/{STORE_NAME}", clock, workers)
+    world = World(clock, random.SystemRandom(), disk, workers, open_store, socket.gethostname())
+    broker = Broker(
+        loaded,
+        world,
+        log_dirs=log_dirs,
+        http_port=options.http_port,
+        ignored_names=STORE_FILES,
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_signals, broker)
+        await broker.run(announce)
+        tasks.cancel_scope.cancel()
+
+
+def _cluster_directory(loaded: Loaded, options: argparse.Namespace, log_dirs: list[str]) -> str:
+    """Where the metadata store is: ``--data-dir`` itself, or with the first of ``log.dirs``."""
+    if not loaded.settings.is_explicit("log.dirs") or options.data_dir is not None:
+        directory = os.path.dirname(log_dirs[0])
+        _check_cluster_directory(directory)
+        if options.data_dir is None:
+            logger.info("data directory", path=directory)
+        return directory
+    return absolute(loaded.settings.str("metadata.log.dir") or log_dirs[0])
+
+
+def _check_cluster_directory(directory: str) -> None:
+    """Refuse a directory with anything in it that no broker of ours put there."""
+    try:
+        names = set(os.listdir(directory))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DirectoryRefused(f"cannot use {directory}: {error.strerror}") from error
+    if "meta.properties" in names:
+        raise DirectoryRefused(
+            f"{directory} is a log directory of a Kafka broker: "
+            f"take it over with 'pykbroker import {directory} --data-dir NEW'"
         )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch_signals, broker)
-            await broker.run(announce)
-            tasks.cancel_scope.cancel()
+    foreign = sorted(n for n in names if n not in STORE_FILES and not n.startswith("broker-"))
+    if foreign and foreign != ["lost+found"]:
+        raise DirectoryRefused(f"{directory} holds what is not ours ({foreign[0]}): not used")
+
+
+@asynccontextmanager
+async def _memory_store(clock: Clock) -> AsyncIterator[MetadataStore]:
+    from pykbroker.edges.metadata_store.memory import MemoryStore
+
+    store = MemoryStore(clock)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _sqlite_store(path: str, clock: Clock, workers: Workers) -> AsyncIterator[MetadataStore]:
+    from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
+
+    async with open_sqlite_store(path, clock, workers) as store:
+        yield store
 
 
 def absolute(path: str) -> str:

@@ -48,7 +48,7 @@ def local_profile(
         "process.roles": "broker,controller",
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{DEFAULT_HOST}:{DEFAULT_PORT}",
-        "log.dirs": DEFAULT_DATA_DIR,
+        "log.dirs": broker_directory(DEFAULT_DATA_DIR, str(node_id)),
         "group.initial.rebalance.delay.ms": "0",
     }
     factor = str(min(3, brokers))
@@ -59,6 +59,11 @@ def local_profile(
         if topic != "offsets.topic" and chosen.isdecimal():
             profile[f"{topic}.min.isr"] = str(max(1, min(2, int(chosen))))
     return profile
+
+
+def broker_directory(cluster_directory: str, node_id: str) -> str:
+    """A cluster directory holds the metadata store and one log directory for each broker."""
+    return f"{cluster_directory}/broker-{node_id}"
 
 
 def property_name(variable: str) -> str | None:
@@ -130,12 +135,14 @@ def load_settings(
             del layer[name]
     if host is not None or port is not None:
         _apply_address(host, port, given, variables, file, warnings)
-    if data_dir is not None:
-        given["log.dirs"] = data_dir
     static = {**file, **variables, **given}
     if "broker.id" in static:
         static.setdefault("node.id", static["broker.id"])
+    own_id = static.get("node.id", str(node_id))
+    if data_dir is not None:
+        static["log.dirs"] = broker_directory(data_dir, own_id)
     profile = local_profile(static, brokers=brokers, node_id=node_id)
+    profile["log.dirs"] = broker_directory(DEFAULT_DATA_DIR, own_id)
     profile["broker.id"] = static.get("node.id", profile["node.id"])
     check_values(static)
     settings = Settings(static, profile)
