@@ -1,7 +1,12 @@
-"""AddPartitionsToTxn: the messages."""
+"""AddPartitionsToTxn: partitions join a transaction; brokers verify that they did.
+
+v2 PRODUCER_FENCED (KIP-588) - v3 flexible - v4 several transactions, verification (KIP-890)
+v5 TRANSACTION_ABORTABLE (KIP-890)
+"""
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import Request, Response, Struct, at, int16, int32, int64, string
 
 
@@ -49,7 +54,7 @@ class AddPartitionsToTxnResponse(Response, api_key=24, versions="0-5", flexible=
 
 
 def upgrade(request: AddPartitionsToTxnRequest, version: int) -> AddPartitionsToTxnRequest:
-    """Before v4, which brokers use, there is one transaction, at the top."""
+    """Before v4, which brokers alone use, there is one transaction, at the top."""
     if version >= 4:
         return request
     only = AddPartitionsToTxnTransaction(
@@ -65,7 +70,12 @@ def downgrade(response: AddPartitionsToTxnResponse, version: int) -> AddPartitio
     if version >= 4:
         return response
     results = response.results_by_transaction
+    topics = results[0].topic_results if results else []
+    if version < 2:
+        for topic in topics:
+            for partition in topic.results_by_partition:
+                if partition.partition_error_code == ErrorCode.PRODUCER_FENCED:
+                    partition.partition_error_code = ErrorCode.INVALID_PRODUCER_EPOCH
     return AddPartitionsToTxnResponse(
-        throttle_time_ms=response.throttle_time_ms,
-        results_by_topic_v3_and_below=results[0].topic_results if results else [],
+        throttle_time_ms=response.throttle_time_ms, results_by_topic_v3_and_below=topics
     )

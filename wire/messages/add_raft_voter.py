@@ -1,4 +1,7 @@
-"""AddRaftVoter: the messages."""
+"""AddRaftVoter: a controller joins the quorum (KIP-853).
+
+v1 whether to wait for the commit
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""AlterClientQuotas: the messages."""
+"""AlterClientQuotas: quotas of users, client ids and addresses (KIP-546).
+
+v1 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""AlterConfigs: the messages."""
+"""AlterConfigs: the whole configuration of resources at once (KIP-133).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

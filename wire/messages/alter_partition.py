@@ -1,4 +1,7 @@
-"""AlterPartition: the messages."""
+"""AlterPartition: a leader asks the controller for another ISR (KIP-497).
+
+v1 recovery state (KIP-704) - v2 topic ids (KIP-841) - v3 broker epochs (KIP-903)
+"""
 
 from __future__ import annotations
 
@@ -63,3 +66,15 @@ class AlterPartitionResponse(Response, api_key=56, versions="0-3", flexible="0+"
     throttle_time_ms: int32 = 0
     error_code: int16 = 0
     topics: list[AlterPartitionResponseTopicData] = []
+
+
+def upgrade(request: AlterPartitionRequest, version: int) -> AlterPartitionRequest:
+    """Before v3 the ISR came without the epochs of its brokers."""
+    if version < 3:
+        for topic in request.topics:
+            for partition in topic.partitions:
+                partition.new_isr_with_epochs = [
+                    BrokerState(broker_id=i) for i in partition.new_isr
+                ]
+                partition.new_isr = []
+    return request

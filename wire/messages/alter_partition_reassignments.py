@@ -1,4 +1,7 @@
-"""AlterPartitionReassignments: the messages."""
+"""AlterPartitionReassignments: replicas move, or stop moving (KIP-455).
+
+v1 whether the replication factor may change (KIP-860)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""AlterReplicaLogDirs: the messages."""
+"""AlterReplicaLogDirs: replicas move between log directories (KIP-113).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AlterUserScramCredentials: the messages."""
+"""AlterUserScramCredentials (KIP-554)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""ApiVersions: the messages."""
+"""ApiVersions: what the broker serves (KIP-35).
+
+v1 throttle time - v3 flexible, client software (KIP-511), features (KIP-584)
+v4 features with a minimum of 0
+"""
 
 from __future__ import annotations
 

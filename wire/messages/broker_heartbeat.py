@@ -1,4 +1,7 @@
-"""BrokerHeartbeat: the messages."""
+"""BrokerHeartbeat: a broker is alive, and what it wants (KIP-631).
+
+v1 offline log directories (KIP-858) - v2 cordoned ones (KIP-1066)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""BrokerRegistration: the messages."""
+"""BrokerRegistration: a broker comes up (KIP-631).
+
+v1 ZooKeeper migration - v2 log directories (KIP-858) - v3 previous epoch (KIP-966)
+v4 features with a minimum of 0
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ConsumerGroupDescribe: the messages."""
+"""ConsumerGroupDescribe: groups of the consumer protocol (KIP-848).
+
+v1 member type (KIP-1099)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ConsumerGroupHeartbeat: the messages."""
+"""ConsumerGroupHeartbeat: the one request of the consumer protocol (KIP-848).
+
+v1 subscription by pattern, member ids made by clients (KIP-1082)
+"""
 
 from __future__ import annotations
 

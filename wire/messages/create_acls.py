@@ -1,4 +1,7 @@
-"""CreateAcls: the messages."""
+"""CreateAcls (KIP-140).
+
+v1 pattern types (KIP-290) - v2 flexible - v3 users as resources (KIP-373)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""CreateDelegationToken: the messages."""
+"""CreateDelegationToken (KIP-48).
+
+v2 flexible - v3 for another owner (KIP-373)
+"""
 
 from __future__ import annotations
 
@@ -29,3 +32,12 @@ class CreateDelegationTokenResponse(Response, api_key=38, versions="0-3", flexib
     token_id: string = ""
     hmac: bytes = b""
     throttle_time_ms: int32 = 0
+
+
+def downgrade(
+    response: CreateDelegationTokenResponse, version: int
+) -> CreateDelegationTokenResponse:
+    """Before v3 the owner of a token is who asked for it."""
+    if version < 3:
+        response.token_requester_principal_type = response.token_requester_principal_name = ""
+    return response

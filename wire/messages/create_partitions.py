@@ -1,4 +1,7 @@
-"""CreatePartitions: the messages."""
+"""CreatePartitions: more of them for a topic (KIP-195).
+
+v2 flexible - v3 THROTTLING_QUOTA_EXCEEDED (KIP-599)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""CreateTopics: the messages."""
+"""CreateTopics (KIP-4).
+
+v1 validation alone, error messages - v2 throttle time - v4 the broker's defaults (KIP-464)
+v5 flexible, what was made (KIP-525) - v6 THROTTLING_QUOTA_EXCEEDED (KIP-599)
+v7 topic ids (KIP-516)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""DeleteGroups: the messages."""
+"""DeleteGroups (KIP-229).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""DeleteRecords: the messages."""
+"""DeleteRecords: logs begin later from now on (KIP-107).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

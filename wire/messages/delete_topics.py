@@ -1,10 +1,12 @@
-"""DeleteTopics: by name, and since v6 by id (KIP-516).
+"""DeleteTopics: by name, and since v6 by id.
 
-v4 flexible - v5 error messages (KIP-599) - v6 topic ids
+v1 throttle time - v3 TOPIC_DELETION_DISABLED (KIP-322) - v4 flexible
+v5 error messages, THROTTLING_QUOTA_EXCEEDED (KIP-599) - v6 topic ids (KIP-516)
 """
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import ZERO_UUID, Request, Response, Struct, at, int16, int32, string, uuid
 
 
@@ -32,9 +34,18 @@ class DeleteTopicsResponse(Response, api_key=20, versions="0-6", flexible="4+"):
 
 
 def upgrade(request: DeleteTopicsRequest, version: int) -> DeleteTopicsRequest:
+    """Before v6 there are names alone."""
     if version >= 6:
         return request
     return DeleteTopicsRequest(
         topics=[DeleteTopicState(name=name) for name in request.topic_names],
         timeout_ms=request.timeout_ms,
     )
+
+
+def downgrade(response: DeleteTopicsResponse, version: int) -> DeleteTopicsResponse:
+    if version < 3:
+        for topic in response.responses:
+            if topic.error_code == ErrorCode.TOPIC_DELETION_DISABLED:
+                topic.error_code = ErrorCode.INVALID_REQUEST
+    return response

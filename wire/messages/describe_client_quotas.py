@@ -1,4 +1,7 @@
-"""DescribeClientQuotas: the messages."""
+"""DescribeClientQuotas (KIP-546).
+
+v1 flexible
+"""
 
 from __future__ import annotations
 

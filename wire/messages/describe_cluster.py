@@ -1,4 +1,7 @@
-"""DescribeCluster: the messages."""
+"""DescribeCluster: brokers or controllers, without topics (KIP-700).
+
+v1 endpoint type (KIP-919) - v2 fenced brokers (KIP-1073)
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,11 @@ class DescribeClusterResponse(Response, api_key=60, versions="0-2", flexible="0+
     controller_id: int32 = -1
     brokers: list[DescribeClusterBroker] = []
     cluster_authorized_operations: int32 = -2147483648
+
+
+def downgrade(response: DescribeClusterResponse, version: int) -> DescribeClusterResponse:
+    if version == 0:
+        response.endpoint_type = 1
+    if version < 2:
+        response.brokers = [broker for broker in response.brokers if not broker.is_fenced]
+    return response

@@ -1,4 +1,7 @@
-"""DescribeConfigs: the messages."""
+"""DescribeConfigs: settings, and where each value comes from (KIP-133).
+
+v1 sources and synonyms (KIP-226) - v3 types and documentation (KIP-569) - v4 flexible
+"""
 
 from __future__ import annotations
 
@@ -48,13 +51,14 @@ class DescribeConfigsResponse(Response, api_key=32, versions="0-4", flexible="4+
     results: list[DescribeConfigsResult] = []
 
 
+DEFAULT_CONFIG = 5
+"""The ``config_source`` of a value that nobody has set."""
+
+
 def downgrade(response: DescribeConfigsResponse, version: int) -> DescribeConfigsResponse:
     """v0 says only whether a value is the default."""
     if version == 0:
         for result in response.results:
             for config in result.configs:
-                config.is_default = config.config_source == DEFAULT_SOURCE
+                config.is_default = config.config_source == DEFAULT_CONFIG
     return response
-
-
-DEFAULT_SOURCE = 5

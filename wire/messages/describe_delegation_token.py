@@ -1,4 +1,7 @@
-"""DescribeDelegationToken: the messages."""
+"""DescribeDelegationToken (KIP-48).
+
+v2 flexible - v3 who asked for it (KIP-373)
+"""
 
 from __future__ import annotations
 
@@ -36,3 +39,13 @@ class DescribeDelegationTokenResponse(Response, api_key=41, versions="0-3", flex
     error_code: int16 = 0
     tokens: list[DescribedDelegationToken] = []
     throttle_time_ms: int32 = 0
+
+
+def downgrade(
+    response: DescribeDelegationTokenResponse, version: int
+) -> DescribeDelegationTokenResponse:
+    """Before v3 the owner of a token is who asked for it."""
+    if version < 3:
+        for token in response.tokens:
+            token.token_requester_principal_type = token.token_requester_principal_name = ""
+    return response

@@ -1,4 +1,8 @@
-"""DescribeGroups: the messages."""
+"""DescribeGroups: classic groups and their members.
+
+v1 throttle time - v3 authorized operations (KIP-430) - v4 static members (KIP-345)
+v5 flexible - v6 GROUP_ID_NOT_FOUND with a message (KIP-1043)
+"""
 
 from __future__ import annotations
 
@@ -33,3 +37,11 @@ class DescribedGroup(Struct):
 class DescribeGroupsResponse(Response, api_key=15, versions="0-6", flexible="5+"):
     throttle_time_ms: int32 = at("1+", default=0, ignorable=True)
     groups: list[DescribedGroup] = []
+
+
+def downgrade(response: DescribeGroupsResponse, version: int) -> DescribeGroupsResponse:
+    """Before v6 there is no place for a message."""
+    if version < 6:
+        for group in response.groups:
+            group.error_message = None
+    return response

@@ -1,4 +1,8 @@
-"""DescribeLogDirs: the messages."""
+"""DescribeLogDirs: sizes on disk (KIP-113).
+
+v2 flexible - v3 an error for the whole - v4 total and usable bytes (KIP-827)
+v5 cordoned directories (KIP-1066)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DescribeProducers: the messages."""
+"""DescribeProducers: who writes to a partition (KIP-664)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""DescribeQuorum: the messages."""
+"""DescribeQuorum: voters and observers of the metadata log (KIP-595).
+
+v1 timestamps (KIP-836) - v2 directory ids and endpoints (KIP-853)
+"""
 
 from __future__ import annotations
 
@@ -70,3 +73,14 @@ class DescribeQuorumResponse(Response, api_key=55, versions="0-2", flexible="0+"
     error_message: string | None = at("2+", default="", ignorable=True)
     topics: list[DescribeQuorumResponseTopicData] = []
     nodes: list[Node] = at("2+", default=[])
+
+
+def downgrade(response: DescribeQuorumResponse, version: int) -> DescribeQuorumResponse:
+    """Before v2 voters have no directories and no endpoints."""
+    if version < 2:
+        response.nodes = []
+        for topic in response.topics:
+            for partition in topic.partitions:
+                for replica in (*partition.current_voters, *partition.observers):
+                    replica.replica_directory_id = ZERO_UUID
+    return response

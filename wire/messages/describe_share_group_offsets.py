@@ -1,4 +1,7 @@
-"""DescribeShareGroupOffsets: the messages."""
+"""DescribeShareGroupOffsets: where share groups begin (KIP-932).
+
+v1 lag (KIP-1226)
+"""
 
 from __future__ import annotations
 

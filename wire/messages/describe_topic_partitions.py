@@ -1,4 +1,4 @@
-"""DescribeTopicPartitions: the messages."""
+"""DescribeTopicPartitions: Metadata page by page, with eligible replicas (KIP-966)."""
 
 from __future__ import annotations
 

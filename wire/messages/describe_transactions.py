@@ -1,4 +1,4 @@
-"""DescribeTransactions: the messages."""
+"""DescribeTransactions (KIP-664)."""
 
 from __future__ import annotations
 

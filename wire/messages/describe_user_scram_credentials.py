@@ -1,4 +1,4 @@
-"""DescribeUserScramCredentials: the messages."""
+"""DescribeUserScramCredentials (KIP-554)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ElectLeaders: the messages."""
+"""ElectLeaders: preferred leaders, or any (KIP-183).
+
+v1 unclean elections (KIP-460) - v2 flexible
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,10 @@ class ElectLeadersResponse(Response, api_key=43, versions="0-2", flexible="2+"):
 
 
 def downgrade(response: ElectLeadersResponse, version: int) -> ElectLeadersResponse:
-    if version == 0:
+    """v0 has no error for the whole: it stands in every partition."""
+    if version == 0 and response.error_code:
+        for topic in response.replica_election_results:
+            for partition in topic.partition_result:
+                partition.error_code = partition.error_code or response.error_code
         response.error_code = 0
     return response

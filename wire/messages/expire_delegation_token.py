@@ -1,4 +1,7 @@
-"""ExpireDelegationToken: the messages."""
+"""ExpireDelegationToken (KIP-48).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

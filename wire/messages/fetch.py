@@ -1,10 +1,11 @@
 """Fetch: records from offsets on, for consumers and for followers.
 
-v1 throttle time - v2 message format 1 - v3 max bytes of all - v4 message format 2, isolation level
-v5 log start offset - v6 KAFKA_STORAGE_ERROR - v7 sessions (KIP-227) - v9 leader epochs (KIP-320)
-v10 zstd (KIP-110) - v11 rack (KIP-392) - v12 flexible, diverging epochs - v13 topic ids (KIP-516)
-v15 replica state (KIP-903) - v16 endpoints (KIP-951) - v17 directory ids (KIP-853)
-v18 high watermark (KIP-1166)
+v1 throttle time - v2 message format 1 - v3 limit of the whole (KIP-74)
+v4 message format 2, isolation level (KIP-98) - v5 log start offset (KIP-107)
+v6 KAFKA_STORAGE_ERROR - v7 sessions (KIP-227) - v9 leader epochs (KIP-320) - v10 zstd (KIP-110)
+v11 rack (KIP-392) - v12 flexible, diverging epochs (KIP-595) - v13 topic ids (KIP-516)
+v14 tiered storage (KIP-405) - v15 replica state (KIP-903) - v16 endpoints (KIP-951)
+v17 directory ids (KIP-853) - v18 high watermark (KIP-1166)
 """
 
 from __future__ import annotations
@@ -125,25 +126,27 @@ class FetchResponse(Response, api_key=1, versions="0-18", flexible="12+"):
 
 
 def upgrade(request: FetchRequest, version: int) -> FetchRequest:
-    """The replica id moved into a tagged structure with its broker epoch (KIP-903)."""
-    if version < 15:
+    """The replica id is in a structure of its own, with the epoch of its broker."""
+    if version < 15 and request.replica_id != -1:
         request.replica_state = ReplicaState(replica_id=request.replica_id)
+        request.replica_id = -1
     return request
 
 
 def downgrade(response: FetchResponse, version: int) -> FetchResponse:
-    """What an older client is not told: where the leader went, and disks that failed."""
+    """Older clients know fewer errors, and are not told where the leader went."""
     if version >= 16:
         return response
     response.node_endpoints = []
-    if version >= 12:
-        return response
-    for topic in response.responses:
-        for partition in topic.partitions:
-            partition.diverging_epoch = EpochEndOffset()
-            partition.current_leader = LeaderIdAndEpoch()
-            if version < 11:
-                partition.preferred_read_replica = -1
-            if version < 6 and partition.error_code == ErrorCode.KAFKA_STORAGE_ERROR:
-                partition.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if version < 12:
+        for topic in response.responses:
+            for partition in topic.partitions:
+                if partition.error_code:
+                    _downgrade_error(partition, version)
     return response
+
+
+def _downgrade_error(partition: PartitionData, version: int) -> None:
+    partition.current_leader = LeaderIdAndEpoch()
+    if partition.error_code == ErrorCode.KAFKA_STORAGE_ERROR and version < 6:
+        partition.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER

@@ -1,6 +1,7 @@
 """FindCoordinator: which broker coordinates a group, a transactional id or a share partition.
 
-v1 key types - v3 flexible - v4 several keys (KIP-699) - v6 share groups (KIP-932)
+v1 key types (KIP-98) - v3 flexible - v4 several keys (KIP-699) - v5 TRANSACTION_ABORTABLE (KIP-890)
+v6 share partitions (KIP-932)
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class FindCoordinatorResponse(Response, api_key=10, versions="0-6", flexible="3+
 
 
 def upgrade(request: FindCoordinatorRequest, version: int) -> FindCoordinatorRequest:
+    """Before v4 there is one key."""
     if version >= 4:
         return request
     return FindCoordinatorRequest(key_type=request.key_type, coordinator_keys=[request.key])

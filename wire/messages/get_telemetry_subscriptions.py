@@ -1,4 +1,4 @@
-"""GetTelemetrySubscriptions: the messages."""
+"""GetTelemetrySubscriptions: which metrics a client should push (KIP-714)."""
 
 from __future__ import annotations
 

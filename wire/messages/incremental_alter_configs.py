@@ -1,4 +1,7 @@
-"""IncrementalAlterConfigs: the messages."""
+"""IncrementalAlterConfigs: single settings of resources (KIP-339).
+
+v1 flexible
+"""
 
 from __future__ import annotations
 

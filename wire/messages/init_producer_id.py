@@ -1,7 +1,12 @@
-"""InitProducerId: the messages."""
+"""InitProducerId: an identity for an idempotent or transactional producer (KIP-98).
+
+v2 flexible - v3 the epoch can be bumped (KIP-360) - v4 PRODUCER_FENCED (KIP-588)
+v5 TRANSACTION_ABORTABLE (KIP-890) - v6 two-phase commit (KIP-939), unstable
+"""
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import Request, Response, at, int16, int32, int64, string
 
 
@@ -21,3 +26,9 @@ class InitProducerIdResponse(Response, api_key=22, versions="0-6", flexible="2+"
     producer_epoch: int16 = 0
     ongoing_txn_producer_id: int64 = at("6+", default=-1)
     ongoing_txn_producer_epoch: int16 = at("6+", default=-1)
+
+
+def downgrade(response: InitProducerIdResponse, version: int) -> InitProducerIdResponse:
+    if version < 4 and response.error_code == ErrorCode.PRODUCER_FENCED:
+        response.error_code = ErrorCode.INVALID_PRODUCER_EPOCH
+    return response

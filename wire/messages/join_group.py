@@ -1,7 +1,8 @@
 """JoinGroup: a member of a classic group asks to be in the next generation.
 
-v1 rebalance timeout - v4 the member id comes first (KIP-394) - v5 static members (KIP-345)
-v6 flexible - v7 protocol type - v8 reason (KIP-800) - v9 the leader may skip assigning
+v1 rebalance timeout (KIP-62) - v2 throttle time - v4 the member id comes first (KIP-394)
+v5 static members (KIP-345) - v6 flexible - v7 protocol type (KIP-559) - v8 reason (KIP-800)
+v9 the leader may skip assigning (KIP-814)
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ def upgrade(request: JoinGroupRequest, version: int) -> JoinGroupRequest:
 
 
 def downgrade(response: JoinGroupResponse, version: int) -> JoinGroupResponse:
+    """No protocol is null since v7, and empty before."""
     if version < 9:
         response.skip_assignment = False
-    if version < 7 and response.protocol_name is None:
-        response.protocol_name = ""
+    if version < 7:
+        response.protocol_name = response.protocol_name or ""
+    elif not response.protocol_name:
+        response.protocol_name = None
     return response

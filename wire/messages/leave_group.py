@@ -1,6 +1,7 @@
 """LeaveGroup: members go of their own accord.
 
-v3 several members, static ones too (KIP-345) - v4 flexible - v5 reasons (KIP-800)
+v1 throttle time - v3 several members, static ones too (KIP-345) - v4 flexible
+v5 reasons (KIP-800)
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class LeaveGroupResponse(Response, api_key=13, versions="0-5", flexible="4+"):
 
 
 def upgrade(request: LeaveGroupRequest, version: int) -> LeaveGroupRequest:
+    """Before v3 a member speaks for itself."""
     if version >= 3:
         return request
     member = MemberIdentity(member_id=request.member_id)
@@ -40,7 +42,7 @@ def upgrade(request: LeaveGroupRequest, version: int) -> LeaveGroupRequest:
 
 
 def downgrade(response: LeaveGroupResponse, version: int) -> LeaveGroupResponse:
-    """The one member's error is the response's."""
+    """The error of the one member is that of the response."""
     if version >= 3:
         return response
     code = response.error_code

@@ -1,4 +1,7 @@
-"""ListConfigResources: the messages."""
+"""ListConfigResources: what has settings of its own (KIP-1000).
+
+v0 client metrics alone - v1 any type (KIP-1142)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ListGroups: the messages."""
+"""ListGroups: what this broker coordinates.
+
+v1 throttle time - v3 flexible - v4 states (KIP-518) - v5 types (KIP-848)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """ListOffsets: the offset at a time, or at either end.
 
-v1 one offset and its timestamp - v2 isolation level - v4 leader epochs (KIP-320)
-v5 OFFSET_NOT_AVAILABLE - v6 flexible - v7 offset of the largest timestamp (KIP-734)
+v1 one offset and its timestamp (KIP-79) - v2 isolation level (KIP-98) - v4 leader epochs (KIP-320)
+v5 OFFSET_NOT_AVAILABLE (KIP-207) - v6 flexible - v7 offset of the largest timestamp (KIP-734)
 v8 earliest local (KIP-405) - v9 latest tiered (KIP-1005) - v10 timeout (KIP-1075)
 v11 earliest pending upload (KIP-1023)
 """
@@ -51,7 +51,7 @@ class ListOffsetsResponse(Response, api_key=2, versions="0-11", flexible="6+"):
 
 
 def downgrade(response: ListOffsetsResponse, version: int) -> ListOffsetsResponse:
-    """v0 has a list of offsets; before v5 a leader that does not know its end yet is no leader."""
+    """Before v5 a leader that does not know its end yet is none; v0 has a list of offsets."""
     if version >= 5:
         return response
     for topic in response.topics:
@@ -64,6 +64,4 @@ def downgrade(response: ListOffsetsResponse, version: int) -> ListOffsetsRespons
                 if not partition.old_style_offsets and partition.offset >= 0:
                     partition.old_style_offsets = [partition.offset]
                 partition.timestamp = partition.offset = -1
-            else:
-                partition.old_style_offsets = []
     return response

@@ -1,4 +1,4 @@
-"""ListPartitionReassignments: the messages."""
+"""ListPartitionReassignments: replicas that move (KIP-455)."""
 
 from __future__ import annotations
 

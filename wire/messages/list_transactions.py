@@ -1,4 +1,7 @@
-"""ListTransactions: the messages."""
+"""ListTransactions: what this broker coordinates (KIP-664).
+
+v1 by duration (KIP-994) - v2 by pattern (KIP-1152)
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Metadata: brokers, topics, and who leads what.
 
-v1 null for all topics, controller - v2 cluster id - v4 creation can be refused - v5 offline replicas
-v7 leader epochs - v8 authorized operations (KIP-430) - v9 flexible - v10 topic ids (KIP-516)
-v11 no cluster operations - v12 by topic id alone - v13 an error for the whole (KIP-1102)
+v1 null for all topics, controller - v2 cluster id - v4 creation can be refused
+v5 offline replicas - v6 LISTENER_NOT_FOUND - v7 leader epochs (KIP-320)
+v8 authorized operations (KIP-430) - v9 flexible - v10 topic ids (KIP-516)
+v11 no operations of the cluster - v12 by topic id alone - v13 an error for the whole (KIP-1102)
 """
 
 from __future__ import annotations
@@ -63,3 +64,12 @@ def upgrade(request: MetadataRequest, version: int) -> MetadataRequest:
     if version == 0 and not request.topics:
         request.topics = None
     return request
+
+
+def downgrade(response: MetadataResponse, version: int) -> MetadataResponse:
+    """Before v12 a topic that was asked for by an id nobody knows has an empty name."""
+    if version < 12:
+        for topic in response.topics:
+            if topic.name is None:
+                topic.name = ""
+    return response

@@ -1,4 +1,9 @@
-"""OffsetCommit: the messages."""
+"""OffsetCommit: how far a group has read.
+
+v1 generation and member - v2 retention time - v3 throttle time - v5 no retention time (KIP-211)
+v6 leader epochs (KIP-320) - v7 static members (KIP-345) - v8 flexible
+v9 members of the consumer protocol (KIP-848) - v10 topic ids (KIP-848)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OffsetDelete: the messages."""
+"""OffsetDelete: a group forgets partitions (KIP-496)."""
 
 from __future__ import annotations
 

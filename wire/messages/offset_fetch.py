@@ -1,8 +1,8 @@
 """OffsetFetch: what a group has committed.
 
-v1 offsets from the internal topic - v2 all topics, error of the group - v5 leader epochs (KIP-320)
-v6 flexible - v7 stable offsets only (KIP-447) - v8 several groups (KIP-709)
-v9 member id and epoch (KIP-848) - v10 topic ids (KIP-848)
+v1 offsets from the internal topic - v2 all topics, error of the group - v3 throttle time
+v5 leader epochs (KIP-320) - v6 flexible - v7 stable offsets only (KIP-447)
+v8 several groups (KIP-709) - v9 members of the consumer protocol (KIP-848) - v10 topic ids
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OffsetFetchResponse(Response, api_key=9, versions="0-10", flexible="6+"):
 
 
 def upgrade(request: OffsetFetchRequest, version: int) -> OffsetFetchRequest:
-    """Before v8 there is one group, at the top; v0 and v1 cannot ask for all topics."""
+    """Before v8 there is one group, at the top."""
     if version >= 8:
         return request
     topics = None
@@ -90,25 +90,31 @@ def upgrade(request: OffsetFetchRequest, version: int) -> OffsetFetchRequest:
 
 
 def downgrade(response: OffsetFetchResponse, version: int) -> OffsetFetchResponse:
+    """Before v8 there is one group, at the top; before v2 its error stands in every partition."""
     if version >= 8 or not response.groups:
         return response
     group = response.groups[0]
+    error = group.error_code if version < 2 else 0
     topics = [
         OffsetFetchResponseTopic(
-            name=t.name,
-            partitions=[
-                OffsetFetchResponsePartition(
-                    partition_index=p.partition_index,
-                    committed_offset=p.committed_offset,
-                    committed_leader_epoch=p.committed_leader_epoch,
-                    metadata=p.metadata,
-                    error_code=p.error_code,
-                )
-                for p in t.partitions
-            ],
+            name=topic.name, partitions=[_old_partition(p, error) for p in topic.partitions]
         )
-        for t in group.topics
+        for topic in group.topics
     ]
     return OffsetFetchResponse(
         throttle_time_ms=response.throttle_time_ms, topics=topics, error_code=group.error_code
+    )
+
+
+def _old_partition(p: OffsetFetchResponsePartitions, error: int) -> OffsetFetchResponsePartition:
+    if error:
+        return OffsetFetchResponsePartition(
+            partition_index=p.partition_index, committed_offset=-1, error_code=error
+        )
+    return OffsetFetchResponsePartition(
+        partition_index=p.partition_index,
+        committed_offset=p.committed_offset,
+        committed_leader_epoch=p.committed_leader_epoch,
+        metadata=p.metadata,
+        error_code=p.error_code,
     )

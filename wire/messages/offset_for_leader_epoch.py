@@ -1,4 +1,8 @@
-"""OffsetForLeaderEpoch: the messages."""
+"""OffsetForLeaderEpoch: where a leader epoch ended in this log (KIP-101).
+
+v1 the epoch found (KIP-279) - v2 current leader epoch (KIP-320) - v3 replica id (KIP-392)
+v4 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Produce: append record batches.
 
-v1 throttle time - v2 message format 1, log append time - v3 message format 2, transactions
-v4 KAFKA_STORAGE_ERROR - v5 log start offset - v7 zstd (KIP-110) - v8 errors per record (KIP-467)
-v9 flexible - v10 where the leader went (KIP-951) - v11 transactions verified (KIP-890)
-v12 partitions join a transaction by it (KIP-890) - v13 topic ids (KIP-516)
+v1 throttle time - v2 message format 1, log append time - v3 message format 2, transactions (KIP-98)
+v4 KAFKA_STORAGE_ERROR - v5 log start offset (KIP-107) - v7 zstd (KIP-110)
+v8 errors of single records (KIP-467) - v9 flexible - v10 where the leader went (KIP-951)
+v11 TRANSACTION_ABORTABLE (KIP-890) - v12 partitions join a transaction by it (KIP-890)
+v13 topic ids (KIP-516)
 """
 
 from __future__ import annotations
@@ -83,13 +84,22 @@ class ProduceResponse(Response, api_key=0, versions="0-13", flexible="9+"):
 
 
 def downgrade(response: ProduceResponse, version: int) -> ProduceResponse:
-    """What an older client is not told: where the leader went, and disks that failed."""
-    if version >= 10:
+    """Older clients know fewer errors, and are not told where the leader went."""
+    if version >= 11:
         return response
-    response.node_endpoints = []
+    if version < 10:
+        response.node_endpoints = []
     for topic in response.responses:
         for partition in topic.partition_responses:
-            partition.current_leader = LeaderIdAndEpoch()
-            if version < 4 and partition.error_code == ErrorCode.KAFKA_STORAGE_ERROR:
-                partition.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+            if partition.error_code:
+                _downgrade_error(partition, version)
     return response
+
+
+def _downgrade_error(partition: PartitionProduceResponse, version: int) -> None:
+    if version < 10:
+        partition.current_leader = LeaderIdAndEpoch()
+    if partition.error_code == ErrorCode.TRANSACTION_ABORTABLE:
+        partition.error_code = ErrorCode.INVALID_TXN_STATE
+    elif partition.error_code == ErrorCode.KAFKA_STORAGE_ERROR and version < 4:
+        partition.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER

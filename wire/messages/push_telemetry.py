@@ -1,4 +1,4 @@
-"""PushTelemetry: the messages."""
+"""PushTelemetry: metrics of a client (KIP-714)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ReadShareGroupStateSummary: the messages."""
+"""ReadShareGroupStateSummary: where a share partition begins (KIP-932).
+
+v1 completed deliveries (KIP-1226)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""RenewDelegationToken: the messages."""
+"""RenewDelegationToken (KIP-48).
+
+v2 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SaslAuthenticate: the messages."""
+"""SaslAuthenticate: one step of the exchange (KIP-152).
+
+v1 how long the session lives (KIP-368) - v2 flexible
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SaslHandshake: the messages."""
+"""SaslHandshake: which mechanism (KIP-43).
+
+v0 the exchange follows outside of requests - v1 it follows in SaslAuthenticate (KIP-152)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ShareAcknowledge: the messages."""
+"""ShareAcknowledge: what became of records of a share group (KIP-932).
+
+v2 locks can be renewed (KIP-1222)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ShareFetch: the messages."""
+"""ShareFetch: records for a member of a share group, and acknowledgements (KIP-932).
+
+v2 how to acquire (KIP-1206), locks can be renewed (KIP-1222)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ShareGroupDescribe: the messages."""
+"""ShareGroupDescribe (KIP-932)."""
 
 from __future__ import annotations
 

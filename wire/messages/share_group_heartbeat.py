@@ -1,4 +1,4 @@
-"""ShareGroupHeartbeat: the messages."""
+"""ShareGroupHeartbeat (KIP-932)."""
 
 from __future__ import annotations
 

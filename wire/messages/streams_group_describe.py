@@ -1,4 +1,4 @@
-"""StreamsGroupDescribe: the messages."""
+"""StreamsGroupDescribe (KIP-1071)."""
 
 from __future__ import annotations
 

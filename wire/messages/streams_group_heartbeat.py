@@ -1,4 +1,4 @@
-"""StreamsGroupHeartbeat: the messages."""
+"""StreamsGroupHeartbeat (KIP-1071)."""
 
 from __future__ import annotations
 

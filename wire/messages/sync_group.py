@@ -1,4 +1,7 @@
-"""SyncGroup: the messages."""
+"""SyncGroup: the leader hands in the assignment, everybody gets theirs.
+
+v1 throttle time - v3 static members (KIP-345) - v4 flexible - v5 protocol (KIP-559)
+"""
 
 from __future__ import annotations
 

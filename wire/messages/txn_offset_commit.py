@@ -1,7 +1,12 @@
-"""TxnOffsetCommit: the messages."""
+"""TxnOffsetCommit: offsets that count once a transaction commits (KIP-98).
+
+v2 leader epochs (KIP-320) - v3 flexible, generation and member (KIP-447)
+v4 TRANSACTION_ABORTABLE (KIP-890) - v5 the group joins the transaction by it (KIP-890)
+"""
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import Request, Response, Struct, at, int16, int32, int64, string
 
 
@@ -41,3 +46,13 @@ class TxnOffsetCommitResponseTopic(Struct):
 class TxnOffsetCommitResponse(Response, api_key=28, versions="0-5", flexible="3+"):
     throttle_time_ms: int32 = 0
     topics: list[TxnOffsetCommitResponseTopic] = []
+
+
+def downgrade(response: TxnOffsetCommitResponse, version: int) -> TxnOffsetCommitResponse:
+    """Producers before v2 fail on a coordinator that is loading; one that is away they know."""
+    if version < 2:
+        for topic in response.topics:
+            for partition in topic.partitions:
+                if partition.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
+                    partition.error_code = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return response

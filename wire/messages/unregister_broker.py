@@ -1,4 +1,4 @@
-"""UnregisterBroker: the messages."""
+"""UnregisterBroker: forget a broker that is gone (KIP-631)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,16 @@
-"""UpdateFeatures: the messages."""
+"""UpdateFeatures: finalized features go up or down (KIP-584).
+
+v1 types of upgrade, validation alone (KIP-778) - v2 no results of single features
+"""
 
 from __future__ import annotations
 
 from wire.schema import Request, Response, Struct, at, int8, int16, int32, string
+
+UPGRADE = 1
+SAFE_DOWNGRADE = 2
+UNSAFE_DOWNGRADE = 3
+"""Values of ``upgrade_type``."""
 
 
 class FeatureUpdateKey(Struct):
@@ -29,3 +37,12 @@ class UpdateFeaturesResponse(Response, api_key=57, versions="0-2", flexible="0+"
     error_code: int16 = 0
     error_message: string | None = ""
     results: list[UpdatableFeatureResult] = at("0-1", default=[], ignorable=True)
+
+
+def upgrade(request: UpdateFeaturesRequest, version: int) -> UpdateFeaturesRequest:
+    """v0 says only whether a level may go down."""
+    if version == 0:
+        for update in request.feature_updates:
+            update.upgrade_type = SAFE_DOWNGRADE if update.allow_downgrade else UPGRADE
+            update.allow_downgrade = False
+    return request

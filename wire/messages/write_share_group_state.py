@@ -1,4 +1,7 @@
-"""WriteShareGroupState: the messages."""
+"""WriteShareGroupState (KIP-932).
+
+v1 completed deliveries (KIP-1226)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""WriteTxnMarkers: the messages."""
+"""WriteTxnMarkers: a coordinator ends a transaction in its partitions (KIP-98).
+
+v1 flexible - v2 transaction version (KIP-1228)
+"""
 
 from __future__ import annotations
 
