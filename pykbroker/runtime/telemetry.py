@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
 from pykbroker.config.definitions import ConfigError
-from pykbroker.log import get_logger
+from pykbroker.log import DEBUG, get_logger
 from pykbroker.state.telemetry import RESERVED_IDS, Push, TelemetryState
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Telemetry:
         attributes["client_instance_id"] = id_text(instance_id)
         self._state.push(instance_id, attributes, push, max_bytes, now_ms)
         self._by_connection[connection] = instance_id
+        if logger.is_enabled(DEBUG):
+            logger.debug("metrics pushed", client=attributes["client_instance_id"], bytes=push.size)
 
     def connection_closed(self, connection: int) -> None:
         if not self._by_connection:
