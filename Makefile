@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: setup run test check lint types imports unit lock clean
+.PHONY: setup run bench-start test check lint types imports unit lock clean
 
 setup: $(STAMP)
 
@@ -13,10 +13,15 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q pykbroker wire
 	touch $(STAMP)
 
 run: setup
 	$(BIN)/pykbroker serve $(ARGS)
+
+bench-start: setup
+	$(BIN)/python -m compileall -q pykbroker wire
+	$(BIN)/python tests/bench/start_up.py $(ARGS)
 
 test: check unit
 

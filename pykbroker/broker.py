@@ -109,7 +109,6 @@ class Broker:
 
     async def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
-        logger.info("starting", version=__version__, node_id=self.node_id)
         stored_cluster_id = self.logs.acquire()
         try:
             async with self._world.open_store() as store:
@@ -121,6 +120,7 @@ class Broker:
         self, on_ready: Callable[[Ready], None], stored_cluster_id: str | None, store: MetadataStore
     ) -> None:
         sockets = self._bind()
+        logger.info("starting", version=__version__, node_id=self.node_id)
         try:
             images = Images()
             follower = MetadataFollower(store, images, self._world.clock)

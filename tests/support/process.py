@@ -37,7 +37,12 @@ class BrokerProcess:
         environment |= {"PYTHONPATH": str(ROOT)} | (env or {})
         self._err: IO[bytes] = self.stderr_path.open("wb")
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._err, env=environment, cwd=log_dir
+            command,
+            bufsize=0,  # select and readline must see the same bytes
+            stdout=subprocess.PIPE,
+            stderr=self._err,
+            env=environment,
+            cwd=log_dir,
         )
         self.lines: list[str] = []
         self.bootstrap = ""
@@ -97,7 +102,7 @@ class BrokerProcess:
 
     def _finish(self) -> int:
         code = self.process.wait(PATIENCE_SECONDS)
-        if self.process.stdout is not None:
+        if self.process.stdout is not None and not self.process.stdout.closed:
             rest = self.process.stdout.read().decode(errors="replace")
             self.lines.extend(rest.splitlines())
             self.process.stdout.close()
