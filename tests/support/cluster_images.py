@@ -1,4 +1,4 @@
-"""Small clusters for tests of the controller: brokers, topics, and what a decision makes of them."""
+"""Small clusters for tests of the controller, and what a decision makes of them."""
 
 from __future__ import annotations
 

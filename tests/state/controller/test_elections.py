@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,11 @@ from pykbroker.state.controller.elections import (
     elect,
     is_unclean,
 )
-from pykbroker.state.controller.image import PartitionImage
 from pykbroker.state.types import NO_LEADER
 from tests.support.cluster_images import nodes, partition
+
+if TYPE_CHECKING:
+    from pykbroker.state.controller.image import PartitionImage
 
 ONLINE, PREFERRED, UNCLEAN = Election.ONLINE, Election.PREFERRED, Election.UNCLEAN
 
@@ -289,9 +291,9 @@ def situations(draw: st.DrawFn) -> tuple[PartitionImage, Electorate, Target | No
     )
     target = None
     if draw(st.booleans()):
-        # The ISR shrinks as brokers go, and grows by its leader alone.
+        # The ISR shrinks as brokers go, and grows at the word of a living leader alone.
         isr = [node for node in before.isr if draw(st.booleans())]
-        if before.leader in isr:
+        if before.leader in isr and before.leader in alive:
             isr += [n for n in before.replicas if n not in before.isr and draw(st.booleans())]
         # Whose tail is lost has just come back, fenced.
         lost = draw(st.sets(st.sampled_from(before.replicas))) - set(isr)
