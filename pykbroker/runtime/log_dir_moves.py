@@ -16,6 +16,7 @@ from pykbroker.runtime.storage.upkeep import Alarm
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.epochs import LeaderEpochCache
 from wire.errors import ErrorCode
+from wire.records.batch import read_header
 
 if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
@@ -66,9 +67,20 @@ class LogDirMoves:
             raise KafkaError(
                 ErrorCode.KAFKA_STORAGE_ERROR, "No log is moved while a log directory is offline"
             )
-        partition.future_log = self._logs.create_future(place, self._logs.directory_at(path))
+        partition.future_log = self._create(partition, path)
         self._queue[partition] = None
         self._alarm.ring()
+
+    def _create(self, partition: Partition, path: str) -> PartitionLog:
+        """With its folder, by which the next start knows of the move."""
+        directory = self._logs.directory_at(path)
+        try:
+            future = self._logs.create_future(partition.topic_partition, directory)
+            future.roll()
+        except OSError as error:
+            self._logs.upkeep.directory_failed(path, error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        return future
 
     def resume(self, partition: Partition) -> None:
         """Begin a move anew, soon, that the last stop of the broker broke off."""
@@ -126,8 +138,7 @@ class LogDirMoves:
             return None
         place = partition.topic_partition
         self._logs.cancel_future(place)
-        directory = self._logs.directory_at(future.log_directory)
-        partition.future_log = self._logs.create_future(place, directory)
+        partition.future_log = self._create(partition, future.log_directory)
         return partition.future_log
 
     async def _copy(self, partition: Partition, future: PartitionLog) -> bool:
@@ -190,5 +201,9 @@ def _copy_slice(log: PartitionLog, future: PartitionLog) -> int:
         future.truncate_fully_and_start_at(log.log_start_offset)
     found = log.read(future.log_end_offset, SLICE_BYTES, min_one_batch=True)
     if found.records:
+        first = read_header(found.records, whole=False).base_offset
+        if first < future.log_end_offset:
+            # The log may start within a batch; batches are copied whole.
+            future.truncate_fully_and_start_at(first)
         future.append_as_follower(found.records)
     return len(found.records)
