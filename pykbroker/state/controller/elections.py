@@ -89,7 +89,7 @@ def elect(
 def is_unclean(before: PartitionImage, after: PartitionImage) -> bool:
     """Whether the new leader was neither in sync nor eligible."""
     return (
-        after.leader != NO_LEADER
+        after.isr == (after.leader,)
         and after.leader != before.leader
         and after.leader not in before.isr
         and after.leader not in before.elr
