@@ -1,4 +1,4 @@
-"""LeaderAndIsr: the messages."""
+"""LeaderAndIsr: what a ZooKeeper controller told brokers. Gone in 4.0, never served here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeaderAndIsrPartitionState(Struct):
     is_new: bool = at("1", default=False, ignorable=True)
 
 
-class LeaderAndIsrRequestLeaderAndIsrPartitionState(Struct):
+class LeaderAndIsrTopicPartitionState(Struct):
     partition_index: int32 = 0
     controller_epoch: int32 = 0
     leader: int32 = 0
@@ -46,7 +46,7 @@ class LeaderAndIsrRequestLeaderAndIsrPartitionState(Struct):
 class LeaderAndIsrTopicState(Struct):
     topic_name: string = ""
     topic_id: uuid = at("5+", default=ZERO_UUID, ignorable=True)
-    partition_states: list[LeaderAndIsrRequestLeaderAndIsrPartitionState] = []
+    partition_states: list[LeaderAndIsrTopicPartitionState] = []
 
 
 class LeaderAndIsrLiveLeader(Struct):
@@ -61,9 +61,7 @@ class LeaderAndIsrRequest(Request, api_key=4, versions="0-7", flexible="4+"):
     controller_epoch: int32 = 0
     broker_epoch: int64 = at("2+", default=-1, ignorable=True)
     type: int8 = at("5+", default=0)
-    ungrouped_partition_states: list[LeaderAndIsrRequestLeaderAndIsrPartitionState] = at(
-        "0-1", default=[]
-    )
+    ungrouped_partition_states: list[LeaderAndIsrPartitionState] = at("0-1", default=[])
     topic_states: list[LeaderAndIsrTopicState] = at("2+", default=[])
     live_leaders: list[LeaderAndIsrLiveLeader] = []
 
@@ -74,17 +72,17 @@ class LeaderAndIsrPartitionError(Struct):
     error_code: int16 = 0
 
 
-class LeaderAndIsrResponseLeaderAndIsrPartitionError(Struct):
+class LeaderAndIsrTopicPartitionError(Struct):
     partition_index: int32 = 0
     error_code: int16 = 0
 
 
 class LeaderAndIsrTopicError(Struct):
     topic_id: uuid = ZERO_UUID
-    partition_errors: list[LeaderAndIsrResponseLeaderAndIsrPartitionError] = []
+    partition_errors: list[LeaderAndIsrTopicPartitionError] = []
 
 
 class LeaderAndIsrResponse(Response, api_key=4, versions="0-7", flexible="4+"):
     error_code: int16 = 0
-    partition_errors: list[LeaderAndIsrResponseLeaderAndIsrPartitionError] = at("0-4", default=[])
+    partition_errors: list[LeaderAndIsrPartitionError] = at("0-4", default=[])
     topics: list[LeaderAndIsrTopicError] = at("5+", default=[])

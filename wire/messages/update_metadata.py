@@ -1,4 +1,4 @@
-"""UpdateMetadata: the messages."""
+"""UpdateMetadata: what a ZooKeeper controller told brokers. Gone in 4.0, never served here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UpdateMetadataPartitionState(Struct):
     offline_replicas: list[int32] = at("4", default=[], ignorable=True)
 
 
-class UpdateMetadataRequestUpdateMetadataPartitionState(Struct):
+class UpdateMetadataTopicPartitionState(Struct):
     partition_index: int32 = 0
     controller_epoch: int32 = 0
     leader: int32 = 0
@@ -43,7 +43,7 @@ class UpdateMetadataRequestUpdateMetadataPartitionState(Struct):
 class UpdateMetadataTopicState(Struct):
     topic_name: string = ""
     topic_id: uuid = at("7+", default=ZERO_UUID, ignorable=True)
-    partition_states: list[UpdateMetadataRequestUpdateMetadataPartitionState] = []
+    partition_states: list[UpdateMetadataTopicPartitionState] = []
 
 
 class UpdateMetadataEndpoint(Struct):
@@ -67,9 +67,7 @@ class UpdateMetadataRequest(Request, api_key=6, versions="0-8", flexible="6+"):
     type: int8 = at("8+", default=0, tag=0)
     controller_epoch: int32 = 0
     broker_epoch: int64 = at("5+", default=-1, ignorable=True)
-    ungrouped_partition_states: list[UpdateMetadataRequestUpdateMetadataPartitionState] = at(
-        "0-4", default=[]
-    )
+    ungrouped_partition_states: list[UpdateMetadataPartitionState] = at("0-4", default=[])
     topic_states: list[UpdateMetadataTopicState] = at("5+", default=[])
     live_brokers: list[UpdateMetadataBroker] = []
 
