@@ -55,6 +55,8 @@ else:
         def __repr__(self) -> str:
             return f"<{type(self).__name__}.{self.name}: {int(self)}>"
 
+        __str__ = int.__repr__
+
         def __reduce__(self) -> tuple[Any, ...]:
             return type(self), (int(self),)
 
