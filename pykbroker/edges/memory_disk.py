@@ -113,6 +113,9 @@ class MemoryDisk:
         """Directory -> name -> file, or None for a directory."""
         self._locks: set[str] = set()
 
+    def new_file(self) -> MemoryFile:
+        return MemoryFile(self._wall_ms)
+
     def open(self, path: str, *, create: bool = False) -> MemoryFile:
         parent, name = self._locate(path)
         entries = self._entries(parent, path)
@@ -122,7 +125,7 @@ class MemoryDisk:
                 raise IsADirectoryError(path)
             if not create:
                 raise FileNotFoundError(path)
-            file = entries[name] = MemoryFile(self._wall_ms)
+            file = entries[name] = self.new_file()
         return file
 
     def exists(self, path: str) -> bool:
@@ -191,7 +194,7 @@ class MemoryDisk:
 
     def write_atomic(self, path: str, data: bytes) -> None:
         parent, name = self._locate(path)
-        file = MemoryFile(self._wall_ms)
+        file = self.new_file()
         file.append([data])
         self._entries(parent, path)[name] = file
 

@@ -12,6 +12,7 @@ from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.handles import FileHandles
 from pykbroker.runtime.storage.log import PartitionLog
+from pykbroker.runtime.storage.results import KnownPartition
 from pykbroker.state.types import TopicId, TopicPartition
 from wire.records.record import Record, build_batch
 
@@ -54,7 +55,7 @@ class NotingUpkeep:
         self.to_flush: list[PartitionLog] = []
         self.failures: list[OSError] = []
         self.flush_delays: list[int] = []
-        self.moved_starts = 0
+        self.moved_starts = self.truncations = 0
 
     def flush_soon(self, log: PartitionLog) -> None:
         self.to_flush.append(log)
@@ -64,6 +65,9 @@ class NotingUpkeep:
 
     def log_start_moved(self, log: PartitionLog) -> None:
         self.moved_starts += 1
+
+    def truncated(self, log: PartitionLog) -> None:
+        self.truncations += 1
 
     def folder_is_stray(self, log: PartitionLog) -> None:
         self.disk.rename(log.directory, f"{log.directory}.stray")
@@ -98,6 +102,7 @@ class LogBox:
         self.disk.mkdir(root)
         self.config = config(**settings)
         self.rng = Random(1)
+        self.known = KnownPartition(self.config)
         self.open()
 
     def open(
@@ -111,7 +116,7 @@ class LogBox:
         self.log = PartitionLog(
             self.context, self.upkeep, self.root, TP, TOPIC_ID, self.config, **extra
         )
-        self.recovery = self.log.load(recover=recover)
+        self.recovery = self.log.load(recover=recover, known=self.known)
         return self.log
 
     def append(self, *values: bytes | None, epoch: int = 0, **options: Any) -> Any:

@@ -25,6 +25,9 @@ class Upkeep(Protocol):
 
     def log_start_moved(self, log: PartitionLog) -> None: ...
 
+    def truncated(self, log: PartitionLog) -> None:
+        """Checkpoints on disk may be ahead of the log now: write them soon."""
+
     def folder_is_stray(self, log: PartitionLog) -> None:
         """Put away what lies in the log's folder: it is another topic's."""
 

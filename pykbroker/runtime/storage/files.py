@@ -41,7 +41,7 @@ class LogFiles:
         self._context = context
         self._upkeep = upkeep
         self._unsynced_folders: list[str] = []
-        self._unsynced_snapshots: list[str] = []
+        self._unsynced_files: list[str] = []
 
     # Segments
 
@@ -50,10 +50,12 @@ class LogFiles:
         disk = self._context.disk
         disk.mkdir(self.folder)
         if topic_id != NO_TOPIC_ID:
-            file = disk.open(f"{self.folder}/{PARTITION_METADATA}", create=True)
+            path = f"{self.folder}/{PARTITION_METADATA}"
+            file = disk.open(path, create=True)
             file.truncate(0)
             file.append((encode_partition_metadata(topic_id),))
             file.close()
+            self._unsynced_files.append(path)
         self.add_segment(base_offset)
         self.exists = True
         self._unsynced_folders.append(self.log_directory)
@@ -138,7 +140,7 @@ class LogFiles:
         file.append((encode_snapshot(producers.entries.values()),))
         file.close()
         self.snapshots.append(offset)
-        self._unsynced_snapshots.append(path)
+        self._unsynced_files.append(path)
 
     def snapshot_path(self, offset: int) -> str:
         return f"{self.folder}/{segment_file(offset, SNAPSHOT)}"
@@ -168,8 +170,9 @@ class LogFiles:
 
     # Durability
 
-    def take_unsynced_snapshots(self) -> list[str]:
-        paths, self._unsynced_snapshots = self._unsynced_snapshots, []
+    def take_unsynced_files(self) -> list[str]:
+        """Small ones beside the segments."""
+        paths, self._unsynced_files = self._unsynced_files, []
         return paths
 
     def take_unsynced_folders(self) -> list[str]:

@@ -20,14 +20,18 @@ from pykbroker.state.log.names import (
 if TYPE_CHECKING:
     from pykbroker.ports import File
     from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.segment import Segment
 
 
 class FlushJob:
-    def __init__(self, log: PartitionLog) -> None:
+    def __init__(self, log: PartitionLog, *, final: bool = False) -> None:
+        """``final`` if the log is being closed."""
         self.log = log
+        self._final = final
         self.end_offset = log.log_end_offset
         self._generation = log.generation
         self._pinned: list[tuple[str, File]] = []
+        self._segments: list[Segment] = []
         self._epochs: bytes | None = None
         self._directories: list[str] = []
         self.error: OSError | None = None
@@ -42,14 +46,16 @@ class FlushJob:
         handles, disk = log.context.handles, log.context.disk
         for segment in log.unsynced_segments():
             segment.write_indexes()
-            # Damage to the active segment's indexes is found by the scan that an unclean stop
-            # brings it anyway.
-            kinds = (LOG,) if segment.is_active else (LOG, INDEX, TIME_INDEX, TXN_INDEX)
+            # An unclean stop has the active segment's indexes made anew in any case.
+            only_log = segment.is_active and not self._final
+            kinds = (LOG,) if only_log else (LOG, INDEX, TIME_INDEX, TXN_INDEX)
+            if not only_log:
+                self._segments.append(segment)
             for kind in kinds:
                 path = segment.file_path(kind)
                 if kind == LOG or disk.exists(path):
                     self._pinned.append((path, handles.pin(path)))
-        for path in log.files.take_unsynced_snapshots():
+        for path in log.files.take_unsynced_files():
             if disk.exists(path):
                 self._pinned.append((path, handles.pin(path)))
         if log.leader_epochs.dirty and log.files.exists:
@@ -79,5 +85,8 @@ class FlushJob:
         self._unpin_all()
         if self.error is not None:
             self.log.fail(self.error)
-        elif self.log.generation == self._generation:
+            return
+        for segment in self._segments:
+            segment.needs_sync = False
+        if self.log.generation == self._generation:
             self.log.synced(self.end_offset)

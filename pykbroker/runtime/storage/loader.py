@@ -1,9 +1,12 @@
 """Reading a log from its files: after a clean stop believing them, after any other judging them.
 
 After an unclean stop every batch from the recovery point's segment on is checked: structure,
-CRC-32C, rising offsets. The log ends before the first that fails; what is behind it goes, and the
-indexes are made anew. Two fields lie outside the checksum and are plausible at any value not
-below their neighbours': a flip that raises a batch's base offset or leader epoch cannot be seen.
+CRC-32C, offsets and leader epochs that do not fall. The log ends before the first batch that
+fails; what is behind it goes, and the indexes are made anew.
+
+Two fields lie outside the checksum. A base offset that is too high is seen where offsets must have
+no gaps, which is everywhere but in compacted logs; a leader epoch that is too high where the
+metadata say what the partition's epoch is. A flip that stays within these bounds cannot be seen.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ from wire.records.errors import CorruptBatch
 if TYPE_CHECKING:
     from pykbroker.ports import Disk
     from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.results import KnownPartition
     from pykbroker.runtime.storage.segment import Segment
+    from wire.records.batch import BatchHeader
 
 logger = get_logger("pykbroker.storage.loader")
 
@@ -59,7 +64,13 @@ class Loaded(NamedTuple):
     recovery: Recovery | None
 
 
-def load(log: PartitionLog, checkpoint: Checkpoint, *, recover: bool) -> Loaded:
+def load(
+    log: PartitionLog,
+    checkpoint: Checkpoint,
+    *,
+    recover: bool = False,
+    known: KnownPartition | None = None,
+) -> Loaded:
     disk = log.context.disk
     if disk.is_directory(log.directory) and not _is_same_topic(log):
         log.upkeep.folder_is_stray(log)
@@ -78,7 +89,7 @@ def load(log: PartitionLog, checkpoint: Checkpoint, *, recover: bool) -> Loaded:
     recovery = None
     if recover and segments:
         first_judged = _segment_of(segments, checkpoint.recovery_point)
-        recovery = _judge(log, segments, first_judged, epochs)
+        recovery = _Judge(log, epochs, known).judge_from(first_judged)
     elif segments:
         first_judged, recovery = _adopt(log, segments, epochs)
     end = segments[-1].next_offset() if segments else checkpoint.log_start_offset
@@ -200,62 +211,92 @@ def _adopt(
             reason=str(problem),
         )
         last = len(segments) - 1
-        return last, _judge(log, segments, last, epochs)
+        return last, _Judge(log, epochs, None).judge_from(last)
     return None, None
 
 
-def _judge(
-    log: PartitionLog, segments: list[Segment], first: int, epochs: LeaderEpochCache
-) -> Recovery:
-    """Check every batch from segment ``first`` on; end the log before the first bad one."""
-    scanned = cut = 0
-    reason = ""
-    index = first
-    while index < len(segments):
-        segment = segments[index]
-        expected = segment.base_offset
-        valid, reason = _valid_bytes(segment, expected, epochs)
-        scanned += segment.size
+class _Judge:
+    """Looks at every batch from a segment on and ends the log before the first bad one."""
+
+    def __init__(
+        self, log: PartitionLog, epochs: LeaderEpochCache, known: KnownPartition | None
+    ) -> None:
+        self._log = log
+        self._epochs = epochs
+        self._may_have_gaps = known is None or known.config.cleanup_compact
+        self._highest_epoch = None if known is None else known.leader_epoch
+        self._expected = 0
+        """The offset that must come next, or the lowest that may."""
+
+    def judge_from(self, first: int) -> Recovery:
+        segments = self._log.files.segments
+        # A truncation may not have reached the checkpoint file: the batches know better.
+        self._epochs.truncate_from_end(segments[first].base_offset)
+        self._expected = segments[first].base_offset
+        scanned, cut, reason = 0, 0, ""
+        for index in range(first, len(segments)):
+            segment = segments[index]
+            if segment.base_offset != self._expected and not (
+                self._may_have_gaps and segment.base_offset > self._expected
+            ):
+                reason = f"a segment at {segment.base_offset}, {self._expected} was expected"
+                cut = self._end_before(index)
+                break
+            self._expected = max(self._expected, segment.base_offset)
+            scanned += segment.size
+            valid, reason = self._valid_bytes(segment)
+            segment_cut = segment.size - valid
+            if reason:
+                segment.cut(valid)
+            segment.rebuild_indexes()
+            if reason:
+                cut = segment_cut + self._end_before(index + 1)
+                break
+        segments[-1].adopt_tail()
+        end = segments[-1].next_offset()
         if reason:
-            cut = segment.size - valid + sum(later.size for later in segments[index + 1 :])
-            segment.cut(valid)
-            gone = segments[index + 1 :]
-            del segments[index + 1 :]
-            _remove(log, gone)
-        segment.rebuild_indexes()
-        index += 1
-    segments[-1].adopt_tail()
-    end = segments[-1].next_offset()
-    if cut or reason:
-        logger.warning(
-            "cut damaged end of log",
-            partition=str(log.topic_partition),
-            cut_bytes=cut,
-            end_offset=end,
-            reason=reason,
-        )
-    return Recovery(scanned, cut, end, reason)
+            logger.warning(
+                "cut damaged end of log",
+                partition=str(self._log.topic_partition),
+                cut_bytes=cut,
+                end_offset=end,
+                reason=reason,
+            )
+        return Recovery(scanned, cut, end, reason)
 
+    def _end_before(self, index: int) -> int:
+        """Remove the segments from ``index`` on; their bytes."""
+        segments = self._log.files.segments
+        gone = segments[index:]
+        del segments[index:]
+        size = sum(segment.size for segment in gone)
+        _remove(self._log, gone)
+        return size
 
-def _valid_bytes(segment: Segment, expected: int, epochs: LeaderEpochCache) -> tuple[int, str]:
-    """(bytes of the valid prefix, what is wrong behind it)."""
-    position = 0
-    try:
-        for stored in scan(segment.file(), 0, segment.size):
-            header = stored.header
-            verify_crc(stored.data)
-            if header.base_offset < expected:
-                raise CorruptBatch(f"offset {header.base_offset} where {expected} was expected")
-            if segment.would_overflow(header.last_offset):
-                raise CorruptBatch(f"offset {header.last_offset} is too far for its segment")
-            epoch = header.partition_leader_epoch
-            if epoch > epochs.latest_epoch:
-                epochs.assign(epoch, header.base_offset)
-            expected = header.last_offset + 1
-            position = stored.position + header.size_in_bytes
-    except CorruptBatch as problem:
-        return position, str(problem)
-    return position, ""
+    def _valid_bytes(self, segment: Segment) -> tuple[int, str]:
+        """(bytes of the valid prefix, what is wrong behind it)."""
+        position = 0
+        try:
+            for stored in scan(segment.file(), 0, segment.size):
+                verify_crc(stored.data)
+                self._check(segment, stored.header)
+                self._expected = stored.header.next_offset
+                position = stored.position + stored.header.size_in_bytes
+        except CorruptBatch as problem:
+            return position, str(problem)
+        return position, ""
+
+    def _check(self, segment: Segment, header: BatchHeader) -> None:
+        offset, epoch = header.base_offset, header.partition_leader_epoch
+        if offset != self._expected and not (self._may_have_gaps and offset > self._expected):
+            raise CorruptBatch(f"offset {offset} where {self._expected} was expected")
+        if segment.would_overflow(header.last_offset):
+            raise CorruptBatch(f"offset {header.last_offset} is too far for its segment")
+        latest = self._epochs.latest_epoch
+        if epoch < latest or (self._highest_epoch is not None and epoch > self._highest_epoch):
+            raise CorruptBatch(f"leader epoch {epoch} after {latest}")
+        if epoch > latest:
+            self._epochs.assign(epoch, offset)
 
 
 def _remove(log: PartitionLog, segments: list[Segment]) -> None:

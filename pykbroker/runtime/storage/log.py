@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from pykbroker.config.topic import LogConfig
     from pykbroker.runtime.storage.context import LogContext, Upkeep
+    from pykbroker.runtime.storage.results import KnownPartition
     from pykbroker.runtime.storage.segment import Segment
     from pykbroker.state.log.epochs import LeaderEpochCache
     from pykbroker.state.log.producers import BatchMetadata, ProducerState
@@ -161,11 +162,13 @@ class PartitionLog:
 
     # Loading and ending
 
-    def load(self, *, recover: bool = False) -> Recovery | None:
+    def load(
+        self, *, recover: bool = False, known: KnownPartition | None = None
+    ) -> Recovery | None:
         """Read the files; with ``recover``, after an unclean stop, judge their contents first."""
         if self.is_loaded:
             return None
-        loaded = loader.load(self, self._checkpoint, recover=recover)
+        loaded = loader.load(self, self._checkpoint, recover=recover, known=known)
         self.is_loaded = True
         self.log_start_offset = loaded.log_start_offset
         self.log_end_offset = self.durable_end_offset = loaded.log_end_offset
@@ -194,7 +197,7 @@ class PartitionLog:
         self.files.write_snapshot(self.producers)
         for segment in self.segments:
             segment.close()
-        job = FlushJob(self)
+        job = FlushJob(self, final=True)
         job.run()
         job.finish()
         self.release_files()
@@ -416,6 +419,7 @@ class PartitionLog:
     def _make_files(self) -> None:
         self.files.make(self.log_end_offset, self.topic_id)
         self.leader_epochs.dirty = True
+        self.upkeep.flush_soon(self)
 
     def roll(self, base_offset: int | None = None) -> Segment:
         """Close the active segment and begin another at ``base_offset``, or the log's end."""
@@ -437,7 +441,12 @@ class PartitionLog:
         return self.files.index_of(offset)
 
     def unsynced_segments(self) -> list[Segment]:
-        return self.files.from_offset(self.recovery_point)
+        first = self.files.index_of(self.recovery_point)
+        return [
+            segment
+            for index, segment in enumerate(self.files.segments)
+            if index >= first or segment.needs_sync
+        ]
 
     @property
     def size_in_bytes(self) -> int:
@@ -629,6 +638,7 @@ class PartitionLog:
 
     def _truncated(self, offset: int) -> None:
         self.generation += 1
+        self.upkeep.truncated(self)
         lowest = self.lowest_truncation
         self.lowest_truncation = offset if lowest is None else min(lowest, offset)
 

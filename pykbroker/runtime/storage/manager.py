@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock, Disk, Random, Workers
-    from pykbroker.runtime.storage.results import Recovery
+    from pykbroker.runtime.storage.results import KnownPartition, Recovery
     from pykbroker.state.types import TopicId, TopicPartition
 
 logger = get_logger("pykbroker.storage.manager")
+
+
+def _nothing_known(topic_partition: TopicPartition, topic_id: TopicId) -> None:
+    return None
 
 
 class LogManager:
@@ -96,8 +100,16 @@ class LogManager:
             raise
         return found
 
-    async def start(self, cluster_id: str, node_id: int) -> None:
-        """After ``acquire``: recover what needs it. Refuses directories of another cluster."""
+    async def start(
+        self,
+        cluster_id: str,
+        node_id: int,
+        known: Callable[[TopicPartition, TopicId], KnownPartition | None] = _nothing_known,
+    ) -> None:
+        """After ``acquire``: recover what needs it. Refuses directories of another cluster.
+
+        ``known`` says what the metadata hold of a partition, where that is to be had already.
+        """
         for directory in self.live_directories():
             directory.check_identity(cluster_id, node_id)
         self._check_directory_ids()
@@ -105,7 +117,7 @@ class LogManager:
             try:
                 directory.open(cluster_id, node_id)
                 if not directory.was_clean:
-                    await self._recover(directory)
+                    await self._recover(directory, known)
             except OSError as error:
                 self._unusable(directory, error)
             else:
@@ -120,7 +132,11 @@ class LogManager:
         if len(ids) != len(set(ids)):
             raise DirectoryRefused("two log directories have the same directory.id: one is a copy")
 
-    async def _recover(self, directory: LogDirectory) -> None:
+    async def _recover(
+        self,
+        directory: LogDirectory,
+        known: Callable[[TopicPartition, TopicId], KnownPartition | None],
+    ) -> None:
         config = log_config(self.settings.current, {})
         logger.info(
             "recovering after an unclean stop",
@@ -129,8 +145,15 @@ class LogManager:
         )
         for topic_partition, folder in directory.partitions.items():
             topic_id = self._stored_topic_id(directory, folder)
-            log = self._make_log(directory, topic_partition, topic_id, config, folder)
-            recovery = await self.workers.run(_load_recovering, log)
+            metadata = known(topic_partition, topic_id)
+            log = self._make_log(
+                directory,
+                topic_partition,
+                topic_id,
+                config if metadata is None else metadata.config,
+                folder,
+            )
+            recovery = await self.workers.run(_load_recovering, log, metadata)
             if recovery is not None:
                 self.recoveries[topic_partition] = recovery
             self.logs[topic_partition] = log
@@ -371,5 +394,5 @@ class LogManager:
             directory.release()
 
 
-def _load_recovering(log: PartitionLog) -> Recovery | None:
-    return log.load(recover=True)
+def _load_recovering(log: PartitionLog, known: KnownPartition | None) -> Recovery | None:
+    return log.load(recover=True, known=known)

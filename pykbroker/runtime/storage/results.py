@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from pykbroker.config.topic import LogConfig
     from pykbroker.state.log.producers import AbortedTxn
     from wire.schema import Buffer
 
@@ -68,3 +69,12 @@ class Recovery(NamedTuple):
     end_offset: int
     reason: str
     """Why the cut was made; empty without one."""
+
+
+class KnownPartition(NamedTuple):
+    """What the metadata says of a partition that is to be recovered: with it, damage can be seen
+    in two fields that no checksum covers. None is not known."""
+
+    config: LogConfig
+    leader_epoch: int | None = None
+    """No batch can have a higher one."""

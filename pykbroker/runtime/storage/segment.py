@@ -59,6 +59,7 @@ class Segment:
         "created_ms",
         "directory",
         "is_active",
+        "needs_sync",
         "roll_jitter_ms",
         "size",
         "suffix",
@@ -81,6 +82,8 @@ class Segment:
         self.suffix = suffix
         self.size = size
         self.is_active = False
+        self.needs_sync = False
+        """Its indexes were written since they were last synced, and it is closed."""
         self.created_ms = context.clock.wall_ms()
         self.roll_jitter_ms = roll_jitter_ms
         self._index_interval = index_interval_bytes
@@ -351,6 +354,10 @@ class Segment:
             offsets = OffsetIndex.decode(self.base_offset, raw, self.size)
             raw = disk.read_bytes(self.file_path(TIME_INDEX))
             times = TimeIndex.decode(self.base_offset, raw)
+            if not times and self.size and not self.is_active:
+                # A closed segment's ends with its largest timestamp: this one has lost it, or the
+                # records have none, which is as good as never.
+                raise CorruptIndex("the time index of a closed segment is empty")
             txns = TxnIndex()
             if disk.exists(self.file_path(TXN_INDEX)):
                 txns = TxnIndex.decode(disk.read_bytes(self.file_path(TXN_INDEX)))
@@ -406,6 +413,7 @@ class Segment:
             self._txn_index = self._stored_txns()
         self._written = [-1, -1, self._written[2]]
         self.write_indexes()
+        self.needs_sync = True
 
     def _stored_txns(self) -> TxnIndex:
         path = self.file_path(TXN_INDEX)
@@ -451,6 +459,7 @@ class Segment:
         self.time_index.append(*self.max_timestamp_and_offset())
         self.write_indexes()
         self.is_active = False
+        self.needs_sync = True
         self._tail_offsets, self._tail_positions = [], []
         self._tail_floor = MAX_RELATIVE_OFFSET + self.base_offset
         self._context.index_used(self)

@@ -95,6 +95,10 @@ class LogUpkeep:
         """DeleteRecords: a crash within the minute must not bring the records back."""
         self._writing.ring()
 
+    def truncated(self, log: PartitionLog) -> None:
+        self.flush_soon(log)
+        self._writing.ring()
+
     def folder_is_stray(self, log: PartitionLog) -> None:
         self.manager.retire_stray(log)
 
@@ -140,8 +144,8 @@ class LogUpkeep:
             await self._writing.wait_until(min(due.values()))
             now_ms = self._clock.monotonic_ms()
             names = [name for name, when_ms in due.items() if when_ms <= now_ms]
-            # Rung before its time: a log start has moved.
-            await self.write_checkpoints(names or [LOG_START_CHECKPOINT])
+            # Rung before its time: a log start has moved, or a log was truncated.
+            await self.write_checkpoints(names or CHECKPOINTS)
             for name in names:
                 due[name] = now_ms + max(self._setting(CHECKPOINTS[name]), 1)
 
