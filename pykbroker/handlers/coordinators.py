@@ -57,10 +57,17 @@ def _coordinator(key: str, key_type: int, ctx: Context) -> Coordinator:
         node_id = _leader(key, key_type, ctx)
         endpoint = _endpoint(node_id, ctx)
     except KafkaError as error:
+        message = error.message or error.code.text
         return Coordinator(
-            key=key, node_id=-1, port=-1, error_code=error.code, error_message=error.message
+            key=key, node_id=-1, port=-1, error_code=error.code, error_message=message
         )
-    return Coordinator(key=key, node_id=node_id, host=endpoint.host, port=endpoint.port)
+    return Coordinator(
+        key=key,
+        node_id=node_id,
+        host=endpoint.host,
+        port=endpoint.port,
+        error_message="NONE" if ctx.api_version < 4 else "",  # as Kafka says it
+    )
 
 
 def _leader(key: str, key_type: int, ctx: Context) -> NodeId:

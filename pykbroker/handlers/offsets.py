@@ -82,6 +82,8 @@ def _check_commit(request: OffsetCommitRequest, ctx: Context) -> tuple[OffsetCom
             topic.name = _name_of(image, topic.topic_id)
             if not topic.name:
                 unknown = ErrorCode.UNKNOWN_TOPIC_ID
+        else:
+            topic.topic_id = _id_of(image, topic.name)
         partitions = []
         for p in topic.partitions:
             exists = _exists(image, topic.name, p.partition_index)
@@ -129,6 +131,13 @@ def _name_of(image: MetadataImage, topic_id: bytes) -> str:
     return image.topic_names.get(TopicId(topic_id), "")
 
 
+def _id_of(image: MetadataImage, name: str) -> bytes:
+    """All zero where there is no such topic. Offsets are kept with the id, so that a topic created
+    anew under an old name does not inherit them."""
+    topic = image.topics.get(name)
+    return NO_TOPIC_ID if topic is None else topic.topic_id
+
+
 def _exists(image: MetadataImage, name: str, partition: int) -> bool:
     topic = image.topics.get(name)
     return topic is not None and 0 <= partition < len(topic.partitions)
@@ -147,7 +156,10 @@ def _fetch_group(
     by_id = ctx.api_version >= 10
     asked = group
     unknown: list[OffsetFetchRequestTopics] = []
-    if by_id and group.topics is not None:
+    if group.topics is not None and not by_id:
+        for topic in group.topics:
+            topic.topic_id = _id_of(image, topic.name)
+    if group.topics is not None and by_id:
         for topic in group.topics:
             topic.name = _name_of(image, topic.topic_id)
         unknown = [topic for topic in group.topics if not topic.name]

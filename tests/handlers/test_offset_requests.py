@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -178,11 +179,18 @@ def test_a_refused_commit_still_tells_unknown_partitions_apart(p: GroupPath) -> 
     assert codes(p.now(request, 9)) == expected
 
 
-def test_the_committed_topic_id_is_kept(p: GroupPath) -> None:
-    commit(p, 10, 1)
+@pytest.mark.parametrize("version", [2, 9, 10])
+def test_the_topic_id_is_kept_with_the_offset(p: GroupPath, version: int) -> None:
+    commit(p, version, 1)
     assert p.logged()[-1][1].topic_id == topic_id(p, "t")
-    commit(p, 9, 2)
-    assert p.logged()[-1][1].topic_id == bytes(16)
+
+
+@pytest.mark.parametrize("version", [1, 9, 10])
+def test_a_topic_created_anew_does_not_inherit_offsets(p: GroupPath, version: int) -> None:
+    commit(p, 9, 1)
+    image = p.images.current
+    p.images.current = replace(image, topics={**image.topics, "t": image.topics["u"]})
+    assert fetched(p, version, {"t": [0]}) == {("t", 0): -1}
 
 
 @pytest.mark.parametrize("version", range(2, 5))
@@ -216,12 +224,8 @@ def test_offsets_of_topics_without_an_id_cannot_be_told_by_id(p: GroupPath) -> N
     p.create("gone", 1)
     p.now(commit_request(p, 9, {("t", 0): 1, ("gone", 0): 2}), 9)
     image = p.images.current
-    p.images.current = type(image)(
-        **{
-            **{f: getattr(image, f) for f in image.__slots__},
-            "topics": {n: t for n, t in image.topics.items() if n != "gone"},
-        }
-    )
+    remaining = {n: t for n, t in image.topics.items() if n != "gone"}
+    p.images.current = replace(image, topics=remaining)
     assert fetched(p, 10, None) == {("t", 0): 1}
     assert fetched(p, 9, None) == {("t", 0): 1, ("gone", 0): 2}
 
