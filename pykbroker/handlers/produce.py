@@ -34,7 +34,16 @@ from wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from wire.records.batch import ATTRIBUTES, COMPRESSION_MASK, MAGIC, RECORDS, TRANSACTIONAL_BIT
+from wire.records.batch import (
+    ATTRIBUTES,
+    BATCH_LENGTH,
+    COMPRESSION_MASK,
+    LOG_OVERHEAD,
+    MAGIC,
+    RECORDS,
+    SMALLEST_ENTRY,
+    TRANSACTIONAL_BIT,
+)
 from wire.records.compression import Compression
 
 if TYPE_CHECKING:
@@ -172,17 +181,13 @@ def _append(
 def _checked(data: PartitionProduceData, version: int) -> Buffer:
     """What a version of the request may carry; the rest is for the log to check."""
     records: Any = data.records
-    if not records:
+    if not records or _is_cut_off(records):
         raise KafkaError(
             ErrorCode.INVALID_RECORD,
             f"Produce requests with version {version} must have at least one record batch per "
             "partition",
         )
-    if len(records) < RECORDS:
-        if version >= 3 and len(records) > MAGIC and records[MAGIC] != 2:
-            raise _wrong_magic(version)
-        return records  # type: ignore[no-any-return]
-    if records[MAGIC] == 2:
+    if records[MAGIC] == 2 and len(records) >= RECORDS:
         attributes = records[_LOW_BITS]
         if attributes & TRANSACTIONAL_BIT:
             raise _no_transactions()
@@ -192,9 +197,19 @@ def _checked(data: PartitionProduceData, version: int) -> Buffer:
                 f"Produce requests with version {version} are not allowed to use ZStandard "
                 "compression",
             )
-    elif version >= 3:
+    elif version >= 3 and records[MAGIC] != 2:
         raise _wrong_magic(version)
     return records  # type: ignore[no-any-return]
+
+
+def _is_cut_off(records: Buffer) -> bool:
+    """A first batch that is not there to its end counts as none."""
+    if len(records) < LOG_OVERHEAD:
+        return True
+    size = int.from_bytes(records[BATCH_LENGTH:LOG_OVERHEAD], "big", signed=True)
+    if size < SMALLEST_ENTRY[0]:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"A batch of {size} bytes is too short")
+    return LOG_OVERHEAD + size > len(records)
 
 
 def _wrong_magic(version: int) -> KafkaError:

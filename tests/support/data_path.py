@@ -30,6 +30,8 @@ from pykbroker.state.controller.image import (
 from pykbroker.state.fetch_session import FetchSessionCache
 from pykbroker.state.types import NodeId, TopicId, TopicPartition
 from tests.support.manual_clock import START_WALL_MS, ManualClock
+from wire.apis import API_BY_KEY
+from wire.codec import decode_exact, decode_request, encode_bytes, encode_response
 from wire.records.record import Record, build_batch
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from pykbroker.ports import Disk
     from pykbroker.runtime.partition import Partition
-    from wire.schema import Request
+    from wire.schema import Request, Response
 
 ME = NodeId(1)
 LISTENER = "PLAINTEXT"
@@ -219,11 +221,37 @@ class DataPath:
         return Context(self.services, connection, request.api_key, version, client_id, 1, now_ms)
 
     def call(self, request: Request, version: int, **options: Any) -> Any:
-        """The response, a Deferral, or None; as the handler gives it."""
-        return HANDLERS[request.api_key](request, self.context(request, version, **options))
+        """The response, a Deferral, or None; as the handler gives it, for the request as it
+        arrives in that version."""
+        api = API_BY_KEY[request.api_key]
+        arrived = decode_request(api, version, bytearray(encode_bytes(request, version)))
+        return HANDLERS[request.api_key](arrived, self.context(request, version, **options))
 
     def answer(self, request: Request, version: int, **options: Any) -> Any:
-        """The response, which must be there at once."""
+        """The response as its client sees it, which must be there at once."""
         response = self.call(request, version, **options)
         assert not isinstance(response, Deferral), "the request waits"
-        return response
+        return seen(response, version)
+
+    def wait(self, request: Request, version: int, **options: Any) -> Waiting:
+        """The same for a request that must wait."""
+        deferral = self.call(request, version, **options)
+        assert isinstance(deferral, Deferral), f"answered at once: {deferral}"
+        return Waiting(deferral, version)
+
+
+def seen(response: Response, version: int) -> Any:
+    data = b"".join(encode_response(response, version))
+    return decode_exact(type(response), version, data)
+
+
+class Waiting:
+    def __init__(self, deferral: Deferral[Any], version: int) -> None:
+        self.deferral = deferral
+        self.answers: list[Any] = []
+        deferral.when_done(lambda response: self.answers.append(seen(response, version)))
+
+    @property
+    def answer(self) -> Any:
+        assert len(self.answers) == 1
+        return self.answers[0]
