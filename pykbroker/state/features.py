@@ -15,5 +15,16 @@ SUPPORTED_FEATURES: Mapping[str, tuple[int, int]] = {
     KRAFT_VERSION: (0, 0),
 }
 """Name -> (lowest, highest level). A feature comes here on the day it works."""
+KAFKA_FEATURES = frozenset(
+    (
+        *SUPPORTED_FEATURES,
+        "eligible.leader.replicas.version",
+        "group.version",
+        "share.version",
+        "streams.version",
+        "transaction.version",
+    )
+)
+"""What Kafka knows: switching one of them off succeeds where it cannot be on."""
 NEW_CLUSTER_LEVELS: Mapping[str, int] = {METADATA_VERSION: 30}
 """A level of 0 is the same as none."""

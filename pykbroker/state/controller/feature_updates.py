@@ -8,7 +8,12 @@ from pykbroker.state.controller.decision import Decision, Note, View
 from pykbroker.state.controller.facts import Change
 from pykbroker.state.controller.keys import feature_key
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.features import METADATA_VERSION, NEW_CLUSTER_LEVELS, SUPPORTED_FEATURES
+from pykbroker.state.features import (
+    KAFKA_FEATURES,
+    METADATA_VERSION,
+    NEW_CLUSTER_LEVELS,
+    SUPPORTED_FEATURES,
+)
 from wire.errors import ErrorCode
 from wire.messages.metadata_records import FeatureLevelRecord
 from wire.messages.update_features import UpdatableFeatureResult, UpdateFeaturesResponse
@@ -70,6 +75,8 @@ def _check(update: FeatureUpdateKey, image: MetadataImage) -> None:
         raise _invalid(update, "The controller does not support the given upgrade type.")
     if level < 0:
         raise _invalid(update, "A feature version cannot be less than 0.")
+    if name not in KAFKA_FEATURES:
+        raise _invalid(update, f"Feature {name} not found.")
     _check_supported(update, f"Local controller {image.controller_id}", SUPPORTED_FEATURES)
     for node, broker in sorted(image.brokers.items()):
         _check_supported(update, f"Broker {node}", broker.features)
