@@ -88,7 +88,7 @@ class LeaderEpochCache:
     def truncate_from_start(self, start_offset: int) -> None:
         """Keep the epoch of the new first offset, as if it had begun there."""
         first = bisect_right(self._entries, start_offset, key=_start_offset) - 1
-        if first >= 0 and self._entries[first].start_offset < start_offset:
+        if first > 0 or (first == 0 and self._entries[0].start_offset < start_offset):
             kept = EpochEntry(self._entries[first].epoch, start_offset)
             self._entries[: first + 1] = [kept]
             self._changed()
