@@ -64,22 +64,20 @@ def plan_cleaning(
     first_dirty = log_start_offset if cleaned_offset is None else cleaned_offset
     if not log_start_offset <= first_dirty <= log_end_offset:
         first_dirty = log_start_offset
-    closed = segments[:-1]
-    dirty = _from_offset(closed, first_dirty)
-    uncleanable = min(last_stable_offset, segments[-1].base_offset)
+    active = segments[-1]
+    dirty = [s for s in _from_offset(segments, first_dirty) if s is not active]
+    uncleanable = min(last_stable_offset, active.base_offset)
     lag_ms = config.min_compaction_lag_ms
     if lag_ms > 0:
         young = [s.base_offset for s in dirty if s.max_timestamp() > now_ms - lag_ms]
         uncleanable = min([uncleanable, *young])
     uncleanable = max(uncleanable, first_dirty)
     # The range is cleaned by whole segments: it ends where the one that holds its end begins.
-    end = next(
-        (s.base_offset for s in _from_offset(segments, uncleanable)), segments[-1].base_offset
-    )
-    clean_bytes = sum(s.size for s in _below(segments, first_dirty))
-    cleanable_bytes = sum(
-        s.size for s in _from_offset(closed, min(first_dirty, end)) if s.base_offset < end
-    )
+    end = _from_offset(segments, uncleanable)[0].base_offset
+    clean_bytes = sum(s.size for s in segments if s.base_offset < first_dirty)
+    cleanable_bytes = sum(s.size for s in dirty if s.base_offset < end)
+    if first_dirty >= end:
+        cleanable_bytes = 0
     total = clean_bytes + cleanable_bytes
     return CleaningPlan(
         first_dirty,
@@ -97,10 +95,6 @@ def _from_offset(segments: Sequence[CleanerSegment], offset: int) -> list[Cleane
     while first + 1 < len(segments) and segments[first + 1].base_offset <= offset:
         first += 1
     return list(segments[first:])
-
-
-def _below(segments: Sequence[CleanerSegment], offset: int) -> list[CleanerSegment]:
-    return [segment for segment in segments if segment.base_offset < offset]
 
 
 def _is_overdue(dirty: Sequence[CleanerSegment], max_lag_ms: int, now_ms: int) -> bool:
