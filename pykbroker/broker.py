@@ -34,6 +34,7 @@ from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.runtime.telemetry import Telemetry
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.image import Endpoint
+from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchSessionCache
 from pykbroker.state.types import NO_TOPIC_ID, NodeId
 from wire.uuids import uuid_text
@@ -271,12 +272,20 @@ class Broker:
 
         self.logs.remove_strays(is_ours)
 
+    async def _leave_leaderships(self, membership: Membership) -> int:
+        """The epoch that proves a clean stop; -1 when the controller did not hear of it."""
+        try:
+            return await membership.controlled_shutdown()
+        except KafkaError as error:
+            logger.warning("no controlled shutdown", node_id=self.node_id, reason=str(error))
+            return -1
+
     async def _shut_down(self, membership: Membership, services: Services) -> None:
         """Leaderships go first, then the clients, then everything is written."""
         with anyio.CancelScope(shield=True):
             for listener in self.listeners:
                 listener.stop_accepting()
-            broker_epoch = await membership.controlled_shutdown()
+            broker_epoch = await self._leave_leaderships(membership)
             services.groups.stop()
             for listener in self.listeners:
                 listener.close_connections()

@@ -38,6 +38,7 @@ logger = get_logger("pykbroker.handlers.connection")
 PIPELINE_LIMIT = 128
 """Unanswered requests of one connection; Kafka's clients keep five to a hundred in flight."""
 UNSENT_LIMIT_BYTES = 4 * 1024 * 1024
+FLUSH_FROM_BYTES = 256 * 1024
 
 
 class Slot:
@@ -69,6 +70,8 @@ class ClientConnection:
         self._frames: deque[memoryview] = deque()
         self._slots: deque[Slot] = deque()
         self._out: list[Buffer] = []
+        self._answered_bytes = 0
+        """Of responses that are ready and not yet handed to the transport."""
         self._in_turn = False
         self._serial = False
         self._paused = False
@@ -152,6 +155,8 @@ class ClientConnection:
         try:
             while self._frames and self._open and not self._is_held():
                 self._handle(self._frames.popleft())
+                if self._answered_bytes > FLUSH_FROM_BYTES:
+                    self._flush()
         finally:
             self._in_turn = False
         if self._open:
@@ -164,7 +169,7 @@ class ClientConnection:
             or self._suspended
             or self._mute_timer is not None
             or len(self._slots) >= PIPELINE_LIMIT
-            or self._transport.unsent > UNSENT_LIMIT_BYTES
+            or self._transport.unsent + self._answered_bytes > UNSENT_LIMIT_BYTES
             or self._table.is_full(self)
         )
 
@@ -279,6 +284,7 @@ class ClientConnection:
         context = slot.context
         throttle_ms = self._broker.quotas.request_done(context, response)
         slot.buffers = _frame(context, encode_response(response, context.api_version))
+        self._answered_bytes += sum(map(len, slot.buffers))
         if throttle_ms > 0:
             self._mute(throttle_ms)
 
@@ -301,6 +307,7 @@ class ClientConnection:
             self._out.extend(slot.buffers or ())
         if self._out:
             out, self._out = self._out, []
+            self._answered_bytes -= sum(map(len, out))
             self._transport.write(out)
 
     def _answer_unknown_api_versions(self, context: Context) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Start = "Callable[..., BrokerProcess]"
 
-KAFKA_LAYOUT = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] INFO \[.+\] .+ \(kafka\..+\)$")
+KAFKA_LAYOUT = re.compile(
+    r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] INFO \[.+\] .+ \(kafka\..+\)$"
+)
 
 
 def one_line(text: str) -> str:
@@ -82,7 +84,9 @@ def test_a_signal_stops_it_cleanly_with_clients_connected(
     assert "stopped" in broker.stderr.splitlines()[-1]
 
 
-def test_localhost_is_reached_over_ipv4_and_ipv6(start_broker: Callable[..., BrokerProcess]) -> None:
+def test_localhost_is_reached_over_ipv4_and_ipv6(
+    start_broker: Callable[..., BrokerProcess],
+) -> None:
     broker = start_broker("--memory")
     socket.create_connection(("127.0.0.1", broker.port)).close()
     try:

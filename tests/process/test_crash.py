@@ -36,6 +36,7 @@ class Load:
                 "linger.ms": 1,
                 "message.timeout.ms": 60_000,
                 "reconnect.backoff.max.ms": 200,
+                "log_level": 0,
             }
         )
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -125,9 +125,7 @@ def test_a_client_that_never_reads_is_not_buffered_for_without_bound(
     start_broker: Callable[..., BrokerProcess],
 ) -> None:
     broker = start_broker("--memory")
-    Confluent().produce(
-        broker.bootstrap, "big", [Message(os.urandom(100_000)) for _ in range(400)]
-    )
+    Confluent().produce(broker.bootstrap, "big", [Message(os.urandom(100_000)) for _ in range(400)])
     process = psutil.Process(broker.pid)
     before = process.memory_info().rss
     topic = b"big"
@@ -180,9 +178,7 @@ def test_a_thousand_idle_connections_and_a_thousand_partitions(
     from confluent_kafka.admin import AdminClient, NewTopic
 
     broker = start_broker("--data-dir", f"{tmp_path}/data")
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2
-    )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     admin.create_topics([NewTopic("wide", 1000, 1)])["wide"].result(60)
     sent = [Message(b"%d" % i, partition=i % 1000) for i in range(3000)]

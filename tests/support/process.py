@@ -110,7 +110,9 @@ class BrokerProcess:
         return code
 
 
-def run_command(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+def run_command(
+    *arguments: str, cwd: Path, env: dict[str, str] | None = None
+) -> tuple[int, str, str]:
     """``pykbroker ARGUMENTS`` to its end: exit code, standard output, standard error."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
     environment |= {"PYTHONPATH": str(ROOT)} | (env or {})

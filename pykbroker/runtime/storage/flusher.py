@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.log import PartitionLog
 
 
+ROUND_LIMIT = 64
+"""Logs of one round: their files are pinned open while it lasts."""
+
+
 class Flusher:
     """One per log directory."""
 
@@ -45,7 +49,9 @@ class Flusher:
             finish_all(jobs)
 
     def begin(self) -> list[FlushJob]:
-        logs, self._wanted = list(self._wanted), {}
+        logs = list(self._wanted)[:ROUND_LIMIT]
+        for log in logs:
+            del self._wanted[log]
         jobs = []
         for log in logs:
             if log.is_failed or log.is_closed:

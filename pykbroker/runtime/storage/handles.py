@@ -31,7 +31,7 @@ class FileHandles:
             return file
         file = self._open[path] = self.disk.open(path, create=create)
         if len(self._open) > self.capacity:
-            self._evict()
+            self._evict(file)
         return file
 
     def pin(self, path: str) -> File:
@@ -56,9 +56,10 @@ class FileHandles:
         for path in list(self._open):
             self.forget(path)
 
-    def _evict(self) -> None:
+    def _evict(self, newest: File) -> None:
+        """With everything else pinned there are more open files than wanted, for a while."""
         for path, file in self._open.items():
-            if id(file) not in self._pins:
+            if file is not newest and id(file) not in self._pins:
                 del self._open[path]
                 file.close()
                 return
