@@ -203,9 +203,11 @@ def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
         load_settings(config_file=str(garbage))
 
 
-def test_the_data_directory_option_is_log_dirs() -> None:
-    loaded = load_settings(data_dir="/data", options=["log.dirs=/other"])
-    assert loaded.settings.list("log.dirs") == ("/data",)
+def test_each_broker_has_a_log_directory_of_its_own_in_the_data_directory() -> None:
+    loaded = load_settings(data_dir="/data", options=["log.dirs=/other", "node.id=7"])
+    assert loaded.settings.list("log.dirs") == ("/data/broker-7",)
+    assert load_settings().settings.list("log.dirs") == ("pykbroker-data/broker-1",)
+    assert load_settings(options=["log.dirs=/x"]).settings.list("log.dirs") == ("/x",)
 
 
 def test_host_and_port_make_one_listener() -> None:

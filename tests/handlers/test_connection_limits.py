@@ -259,6 +259,22 @@ def test_a_producer_is_told_its_throttle_time_and_then_not_heard_for_as_long() -
 
 
 @pytest.mark.usefixtures("produce_handler")
+def test_a_producer_that_wants_no_answer_is_not_heard_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(HANDLERS, ApiKey.PRODUCE, lambda request, ctx: None)
+    broker = AdminBroker()
+    table = Connections(cast("Any", broker))
+    set_quotas(broker, {entity(user="ANONYMOUS"): {"producer_byte_rate": 1000.0}})
+    client = Client(table)
+    client.send(ApiKey.PRODUCE, 3, produce_body(20_000))
+    assert client.take_answers() == []
+    assert not client.transport.reading
+    broker.clock.advance(20_000)
+    assert client.transport.reading
+
+
+@pytest.mark.usefixtures("produce_handler")
 def test_a_producer_gets_its_quota_within_15_percent_over_10_seconds() -> None:
     broker = AdminBroker()
     table = Connections(cast("Any", broker))

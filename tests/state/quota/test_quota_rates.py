@@ -51,6 +51,14 @@ def test_what_is_older_than_all_windows_no_longer_counts() -> None:
     assert rate.measure(11_000) == 0
 
 
+def test_a_window_that_reaches_into_the_measured_time_still_counts() -> None:
+    rate = Rate(SAMPLES, WINDOW_MS)
+    rate.record(500, 0)
+    rate.record(500, 900)
+    assert rate.measure(11_500) == pytest.approx(1000 / 11.5)
+    assert rate.measure(11_900) == 0
+
+
 def test_a_value_can_be_taken_back() -> None:
     rate = Rate(SAMPLES, WINDOW_MS)
     rate.record(1000, 0)
