@@ -154,10 +154,11 @@ def _with_unknown_tags(pair: tuple[Any, dict[int, bytes] | None]) -> Any:
 
 
 def _values(field: Field, version: int, flexible: bool) -> st.SearchStrategy[Any]:
-    if isinstance(field.type, str):
-        value = _PLAIN[field.type]
+    kind: Any = field.type
+    if isinstance(kind, str):
+        value = _PLAIN[kind]
     else:
-        value = st.deferred(lambda: instances(field.type, version, flexible=flexible))
+        value = st.deferred(lambda: instances(kind, version, flexible=flexible))
     if field.is_array:
         value = st.lists(value, max_size=3)
     return st.none() | value if version in field.nullable else value

@@ -37,7 +37,7 @@ TYPES = {"records": "batches"}
 
 
 def test_names_are_unique_within_a_module() -> None:
-    seen = {}
+    seen: dict[tuple[str, str], type[Struct]] = {}
     for cls in all_structs():
         key = (cls.__module__, cls.__name__)
         assert seen.setdefault(key, cls) is cls

@@ -43,7 +43,7 @@ def test_a_code_is_an_int_and_a_member() -> None:
 def test_a_number_that_is_no_code_is_refused(wrong: int) -> None:
     with pytest.raises(ValueError, match="not a valid ErrorCode"):
         ErrorCode(wrong)
-    assert wrong not in ErrorCode
+    assert wrong not in list(ErrorCode)
 
 
 @pytest.mark.parametrize("wrong", ["", "NO_SUCH_CODE", "retriable", "__init__"])

@@ -56,7 +56,7 @@ def _replace_nulls(value: Any, version: int) -> None:
             setattr(value, name, b"")
 
 
-@settings(max_examples=settings.default.max_examples * 8)
+@settings(max_examples=settings().max_examples * 8)
 @given(st.sampled_from(list(all_pairs())).flatmap(lambda p: st.tuples(st.just(p), instances(*p))))
 def test_any_instance_survives_a_round_trip(case: tuple[tuple[type[Message], int], Any]) -> None:
     (cls, version), value = case
