@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pykbroker.log import get_logger
+from pykbroker.state.errors import KafkaError
 from pykbroker.state.java_hash import partition_for
 from pykbroker.state.types import NO_LEADER, NO_TOPIC_ID, NodeId, TopicId
 from wire.errors import ErrorCode
@@ -85,14 +86,14 @@ class InternalTopic:
 
     async def _create(self) -> None:
         topic = self._definition()
-        response = await self._controller.call(
-            CreateTopicsRequest(topics=[topic], timeout_ms=CREATION_TIMEOUT_MS)
-        )
+        request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATION_TIMEOUT_MS)
+        try:
+            response = await self._controller.call(request)
+        except KafkaError as error:
+            logger.warning("internal topic not created", topic=topic.name, reason=str(error))
+            return
         for result in response.topics:
-            if result.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                logger.warning(
-                    "internal topic not created",
-                    topic=topic.name,
-                    error=ErrorCode(result.error_code).name,
-                    message=result.error_message,
-                )
+            code = ErrorCode(result.error_code)
+            if code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
+                reason = f"{code.name}: {result.error_message}"
+                logger.warning("internal topic not created", topic=topic.name, reason=reason)
