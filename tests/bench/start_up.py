@@ -100,7 +100,8 @@ def fill(directory: str, partitions: int) -> None:
     connect(port).close()
     address = {"bootstrap.servers": f"127.0.0.1:{port}"}
     topic = NewTopic("wide", partitions, 1)
-    AdminClient(address).create_topics([topic])["wide"].result(60)
+    admin = AdminClient(address)
+    admin.create_topics([topic])["wide"].result(60)
     producer = Producer(address)
     for partition in range(partitions):
         producer.produce("wide", b"x", partition=partition)
