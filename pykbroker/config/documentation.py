@@ -36,7 +36,6 @@ log.cleaner.dedupe.buffer.size: Memory for the offsets of keys while cleaning, o
 log.cleaner.delete.retention.ms: How long the delete markers of a compacted topic can still be read.
 log.cleaner.enable: Whether compacted topics are cleaned.
 log.cleaner.io.buffer.load.factor: How full the cleaner's memory of keys may get before it stops reading.
-log.cleaner.io.buffer.size: Buffer for reading and writing while cleaning, over all cleaner threads.
 log.cleaner.io.max.bytes.per.second: The most the cleaner reads and writes per second.
 log.cleaner.max.compaction.lag.ms: A record is compacted at the latest this long after it was written.
 log.cleaner.min.cleanable.ratio: How much of a log must be uncleaned before the cleaner takes it on.
@@ -55,7 +54,6 @@ log.index.size.max.bytes: The largest size of an index file; a segment rolls whe
 log.message.timestamp.after.max.ms: How far a record's timestamp may lie ahead of the broker's clock.
 log.message.timestamp.before.max.ms: How far a record's timestamp may lie behind the broker's clock.
 log.message.timestamp.type: Whether records keep the producer's time (CreateTime) or get the broker's (LogAppendTime).
-log.preallocate: Whether the file of a new segment is made in its full size.
 log.retention.bytes: How large a partition may grow before old segments are deleted; negative is without limit.
 log.retention.check.interval.ms: How often logs are checked for segments to delete.
 log.retention.hours: As log.retention.ms, in hours; it counts last.

@@ -1,7 +1,7 @@
 """Which broker settings change what this broker does, and which of them clients are shown.
 
 A setting that Kafka knows and that is not named here is accepted, and named once at start as
-without effect. Group and topic settings without effect are in ``TOPIC_WITHOUT_EFFECT``.
+without effect. Topics' settings without effect are in ``TOPIC_WITHOUT_EFFECT``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ group.min.session.timeout.ms
 inter.broker.listener.name
 listener.security.protocol.map listeners
 log.cleaner.backoff.ms log.cleaner.delete.retention.ms log.cleaner.enable
-log.cleaner.io.buffer.load.factor log.cleaner.io.buffer.size log.cleaner.dedupe.buffer.size
+log.cleaner.dedupe.buffer.size log.cleaner.io.buffer.load.factor
 log.cleaner.io.max.bytes.per.second log.cleaner.max.compaction.lag.ms
 log.cleaner.min.cleanable.ratio log.cleaner.min.compaction.lag.ms log.cleaner.threads
 log.cleanup.policy log.dir log.dirs
@@ -28,7 +28,7 @@ log.flush.interval.messages log.flush.interval.ms log.flush.offset.checkpoint.in
 log.flush.scheduler.interval.ms log.flush.start.offset.checkpoint.interval.ms
 log.index.interval.bytes log.index.size.max.bytes log.initial.task.delay.ms
 log.message.timestamp.after.max.ms log.message.timestamp.before.max.ms log.message.timestamp.type
-log.preallocate log.retention.bytes log.retention.check.interval.ms log.retention.hours
+log.retention.bytes log.retention.check.interval.ms log.retention.hours
 log.retention.minutes log.retention.ms
 log.roll.hours log.roll.jitter.hours log.roll.jitter.ms log.roll.ms
 log.segment.bytes log.segment.delete.delay.ms
@@ -52,10 +52,17 @@ unclean.leader.election.enable
 """.split()  # noqa: SIM905
 )
 
+ONLY_AT_START = frozenset(("listener.security.protocol.map", "listeners"))
+"""Kafka changes these while it runs; here they are read once."""
+
 HIDDEN_PREFIXES = (
+    "add.partitions.to.txn.",
+    "cordoned.log.dirs",
     "delegation.token.",
     "errors.deadletterqueue.",
     "follower.fetch.last.tiered.",
+    "group.consumer.",
+    "group.coordinator.cached.",
     "group.share.",
     "group.streams.",
     "log.local.retention.",
@@ -65,6 +72,8 @@ HIDDEN_PREFIXES = (
     "sasl.",
     "share.",
     "ssl.",
+    "transaction.",
+    "transactional.",
 )
 """Settings of features that are not there are known and accepted, and not shown to clients."""
 
@@ -77,7 +86,9 @@ def is_shown(name: str) -> bool:
 TOPIC_WITHOUT_EFFECT = frozenset(
     """
 errors.deadletterqueue.group.enable
+follower.replication.throttled.replicas leader.replication.throttled.replicas
 local.retention.bytes local.retention.ms
+preallocate
 remote.copy.lag.bytes remote.copy.lag.ms
 remote.log.copy.disable remote.log.delete.on.disable
 """.split()  # noqa: SIM905
