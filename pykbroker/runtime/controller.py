@@ -64,8 +64,10 @@ class Controller:
         rng: Random,
     ) -> None:
         self.is_active = False
+        """Whether this process holds the office."""
         self.changed = anyio.Event()
-        """Set, and replaced, when this becomes the controller or ceases to be."""
+        """Set, and replaced, when requests begin to be taken here."""
+        self._is_open = False
         self._node_id = node_id
         self._store = store
         self._follower = follower
@@ -90,7 +92,7 @@ class Controller:
 
         Raises KafkaError; NotController if the request was not even looked at.
         """
-        if not self.is_active:
+        if not self._is_open:
             raise NotController
         if len(self._queue) >= QUEUE_LIMIT:
             raise KafkaError(ErrorCode.THROTTLING_QUOTA_EXCEEDED, "The controller is overloaded.")
@@ -101,12 +103,15 @@ class Controller:
 
     async def run(self, lease: Lease) -> None:
         """Take the office whenever it is free, and hold it. Ends by cancellation alone."""
-        while True:
-            await self._campaign(lease)
-            try:
-                await self._lead(lease)
-            except NotController:
-                logger.warning("no longer the controller", epoch=self._image.controller_epoch)
+        try:
+            while True:
+                await self._campaign(lease)
+                try:
+                    await self._lead(lease)
+                except NotController:
+                    logger.warning("no longer the controller", epoch=self._image.controller_epoch)
+        finally:
+            self._close_queue()
 
     @property
     def _image(self) -> MetadataImage:
@@ -123,8 +128,11 @@ class Controller:
                 self._fence = replay.mod_revisions[keys.CONTROLLER]
                 return
             if keys.CONTROLLER in replay.mod_revisions:
+                self._close_queue()
                 await self._work.wait()
                 continue
+            # What is asked meanwhile is decided with the first turn in office.
+            self._open_queue()
             epoch = replay.image.controller_epoch + 1
             try:
                 result = await self._store.transact(
@@ -150,7 +158,7 @@ class Controller:
     async def _lead(self, lease: Lease) -> None:
         logger.info("controller", epoch=self._image.controller_epoch)
         self._next_rebalance_ms = self._clock.monotonic_ms() + self._rebalance_interval_ms()
-        self._set_active(True)
+        self.is_active = True
         timer = None
         try:
             while True:
@@ -162,17 +170,21 @@ class Controller:
                 await self._work.wait()
                 timer.cancel()
         finally:
-            self._set_active(False)
+            self.is_active = False
             if timer is not None:
                 timer.cancel()
-            for pending in self._queue:
-                pending.give_back()
-            self._queue.clear()
 
-    def _set_active(self, active: bool) -> None:
-        self.is_active = active
-        changed, self.changed = self.changed, anyio.Event()
-        changed.set()
+    def _open_queue(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            changed, self.changed = self.changed, anyio.Event()
+            changed.set()
+
+    def _close_queue(self) -> None:
+        self._is_open = False
+        for pending in self._queue:
+            pending.give_back()
+        self._queue.clear()
 
     def _wake(self) -> None:
         self._work.set()
