@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import Context, handles
-from pykbroker.state.group.joining import Joiner
 from pykbroker.state.operations import ON_GROUP
 from wire.errors import ErrorCode
 from wire.messages.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 @handles(JoinGroupRequest)
 def join_group(request: JoinGroupRequest, ctx: Context) -> Deferral[JoinGroupResponse]:
+    from pykbroker.state.group.joining import Joiner
+
     joiner = Joiner(
         ctx.client_id or "",
         f"/{ctx.connection.peer.host}",

@@ -108,16 +108,19 @@ class Unanswered:
 
 
 class LedShard(Generic[S]):
-    """One shard while its partition is led. ``position``: offsets below are replayed."""
+    """One shard while its partition is led. ``log`` and ``shard`` are there once loading began;
+    offsets below ``position`` are replayed."""
 
-    def __init__(self, index: int, log: CoordinatorLog, shard: S) -> None:
+    log: CoordinatorLog
+    shard: S
+
+    def __init__(self, index: int, open_log: Callable[[], CoordinatorLog]) -> None:
         self.index = index
-        self.log = log
-        self.shard = shard
+        self.open_log = open_log
         self.position = 0
-        self.is_active = False
         self.has_begun = False
         """To be loaded."""
+        self.is_active = False
         self.has_failed = False
         self.after_load: list[Callable[[S, Instant], Decision]] = []
         self.waiting: dict[Waiter, None] = {}
@@ -132,7 +135,7 @@ class CoordinatorRuntime(Generic[S]):
         self,
         name: str,
         clock: Clock,
-        make_shard: Callable[[int], S],
+        make_shard: Callable[[], S],
         commit_timeout_ms: Callable[[], int],
     ) -> None:
         self._name = name
@@ -143,10 +146,11 @@ class CoordinatorRuntime(Generic[S]):
 
     # Leadership.
 
-    def elected(self, index: int, log: CoordinatorLog) -> None:
+    def elected(self, index: int, open_log: Callable[[], CoordinatorLog]) -> None:
         """The state is read from the log as soon as somebody asks, or in a moment."""
         self.resigned(index)
-        led = self._led[index] = LedShard(index, log, self._make_shard(index))
+        led: LedShard[S] = LedShard(index, open_log)
+        self._led[index] = led
         self._load_later(led, LOAD_DELAY_MS)
 
     def _load_later(self, led: LedShard[S], delay_ms: int) -> None:
@@ -185,7 +189,9 @@ class CoordinatorRuntime(Generic[S]):
         read_bytes = 0
         try:
             if not led.has_begun:
-                led.has_begun, led.position = True, led.log.start_offset
+                led.has_begun = True
+                led.log, led.shard = led.open_log(), self._make_shard()
+                led.position = led.log.start_offset
             while led.position < led.log.end_offset and read_bytes < LOAD_BYTES_PER_TURN:
                 records, next_offset, size = led.log.read(led.position)
                 for record in records:

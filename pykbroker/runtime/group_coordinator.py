@@ -2,6 +2,8 @@
 
 Every method returns at once with a Deferral of the answer. ``failure`` makes the answer of the
 API at hand out of an error code; whatever goes wrong, the Deferral is completed with it.
+
+What decides about groups is imported with the first of them: a broker starts without it.
 """
 
 from __future__ import annotations
@@ -9,18 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pykbroker.runtime.coordinator import CoordinatorRuntime, Waiter
-from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
 from pykbroker.runtime.internal_topic import InternalTopic
 from pykbroker.runtime.waiters import Deferral, gather
 from pykbroker.state.coordinator import Decision
-from pykbroker.state.group.config import group_config
-from pykbroker.state.group.shard import GroupShard
 from wire.errors import ErrorCode
-from wire.messages.create_topics import CreatableTopic, CreatableTopicConfig
-from wire.messages.delete_groups import DeletableGroupResult
-from wire.messages.describe_groups import DescribedGroup
-from wire.messages.list_groups import ListedGroup, ListGroupsResponse
-from wire.persisted import GROUP_RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,14 +22,20 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
     from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.replica_manager import Partition, ReplicaManager
     from pykbroker.state.controller.image import MetadataDelta
     from pykbroker.state.coordinator import Instant
     from pykbroker.state.group.joining import Joiner
+    from pykbroker.state.group.shard import GroupShard
+    from wire.messages.create_topics import CreatableTopic
+    from wire.messages.delete_groups import DeletableGroupResult
+    from wire.messages.describe_groups import DescribedGroup
     from wire.messages.heartbeat import HeartbeatRequest
     from wire.messages.join_group import JoinGroupRequest
     from wire.messages.leave_group import LeaveGroupRequest
+    from wire.messages.list_groups import ListedGroup, ListGroupsResponse
     from wire.messages.offset_commit import OffsetCommitRequest
     from wire.messages.offset_delete import OffsetDeleteRequest
     from wire.messages.offset_fetch import OffsetFetchRequestGroup
@@ -64,13 +64,21 @@ class GroupCoordinator:
         self._runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
             CONSUMER_OFFSETS,
             clock,
-            lambda _: GroupShard(group_config(settings.current), rng),
+            self._make_shard,
             lambda: settings.current.int("offsets.commit.timeout.ms"),
         )
         replicas.add_leadership_listener(CONSUMER_OFFSETS, self)
         images.subscribe(self._metadata_changed)
 
+    def _make_shard(self) -> GroupShard:
+        from pykbroker.state.group.config import group_config
+        from pykbroker.state.group.shard import GroupShard
+
+        return GroupShard(group_config(self._settings.current), self._rng)
+
     def _definition(self) -> CreatableTopic:
+        from wire.messages.create_topics import CreatableTopic, CreatableTopicConfig
+
         settings = self._settings.current
         configs = {
             "cleanup.policy": "compact",
@@ -87,9 +95,14 @@ class GroupCoordinator:
     # The replica manager's leadership listener.
 
     def on_elected(self, index: int, partition: Partition, leader_epoch: int) -> None:
-        compression = self._settings.current.int("offsets.topic.compression.codec")
-        log = PartitionCoordinatorLog(partition, self._clock, GROUP_RECORDS, compression)
-        self._runtime.elected(index, log)
+        def open_log() -> PartitionCoordinatorLog:
+            from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
+            from wire.persisted import GROUP_RECORDS
+
+            compression = self._settings.current.int("offsets.topic.compression.codec")
+            return PartitionCoordinatorLog(partition, self._clock, GROUP_RECORDS, compression)
+
+        self._runtime.elected(index, open_log)
 
     def on_resigned(self, index: int) -> None:
         self._runtime.resigned(index)
@@ -101,6 +114,10 @@ class GroupCoordinator:
         if delta.topics_deleted:
             names = frozenset(delta.topics_deleted.values())
             self._runtime.submit_all(lambda shard, _: shard.topics_deleted(names))
+
+    def shards(self) -> Iterable[GroupShard]:
+        """Those that serve, for whoever counts groups and offsets."""
+        return self._runtime.active()
 
     # Requests.
 
@@ -159,6 +176,8 @@ class GroupCoordinator:
         return gather([self._describe(group_id) for group_id in group_ids])
 
     def _describe(self, group_id: str) -> Deferral[Any]:
+        from wire.messages.describe_groups import DescribedGroup
+
         return self._submit(
             group_id,
             lambda code: DescribedGroup(group_id=group_id, error_code=code),
@@ -169,6 +188,8 @@ class GroupCoordinator:
         return gather([self._delete(group_id) for group_id in group_ids])
 
     def _delete(self, group_id: str) -> Deferral[Any]:
+        from wire.messages.delete_groups import DeletableGroupResult
+
         return self._submit(
             group_id,
             lambda code: DeletableGroupResult(group_id=group_id, error_code=code),
@@ -199,6 +220,8 @@ def _answer(waiter: Waiter, response: Any) -> Decision:
 
 
 def _all_groups(results: list[list[ListedGroup] | ErrorCode]) -> ListGroupsResponse:
+    from wire.messages.list_groups import ListGroupsResponse
+
     response = ListGroupsResponse()
     for result in results:
         if isinstance(result, list):

@@ -15,7 +15,6 @@ from pykbroker.state.errors import KafkaError
 from pykbroker.state.java_hash import partition_for
 from pykbroker.state.types import NO_LEADER, NO_TOPIC_ID, NodeId, TopicId
 from wire.errors import ErrorCode
-from wire.messages.create_topics import CreateTopicsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +84,8 @@ class InternalTopic:
             creation.set()
 
     async def _create(self) -> None:
+        from wire.messages.create_topics import CreateTopicsRequest
+
         topic = self._definition()
         request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATION_TIMEOUT_MS)
         try:

@@ -269,7 +269,7 @@ def test_a_fetch_that_waits_too_long_sends_the_consumer_to_look_again() -> None:
 
 def test_what_a_transaction_holds_back_is_unstable_to_those_who_ask(p: GroupPath) -> None:
     commit(p, 9, 1)
-    (shard,) = [s for s in p.groups._runtime.active() if GROUP in s.groups]
+    (shard,) = [s for s in p.groups.shards() if GROUP in s.groups]
     held = offset_record(GROUP, OffsetKey("t", 0), CommittedOffset(5, -1, "", 0))
     shard.replay(held, 99, 77)
     for version in (7, 10):

@@ -156,12 +156,12 @@ class Coordinator:
         self.shards: list[Numbers] = []
         self.runtime = CoordinatorRuntime("numbers", self.clock, self.make, lambda: 5_000)
 
-    def make(self, index: int) -> Numbers:
+    def make(self) -> Numbers:
         self.shards.append(Numbers())
         return self.shards[-1]
 
     def elect(self, log: FakeLog, index: int = 0) -> FakeLog:
-        self.runtime.elected(index, log)
+        self.runtime.elected(index, lambda: log)
         return log
 
     def ask(self, operation: Callable[[Numbers, Waiter], Decision], index: int = 0) -> list[Any]:
