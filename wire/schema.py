@@ -176,6 +176,8 @@ class Struct(metaclass=StructMeta):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Struct) or other.definitions is not self.definitions:
             return NotImplemented
+        if (self.unknown_tags or None) != (other.unknown_tags or None):
+            return False
         return all(getattr(self, name) == getattr(other, name) for name in self.definitions)
 
     __hash__ = None  # type: ignore[assignment]

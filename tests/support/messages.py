@@ -162,15 +162,3 @@ def _values(field: Field, version: int, flexible: bool) -> st.SearchStrategy[Any
     if field.is_array:
         value = st.lists(value, max_size=3)
     return st.none() | value if version in field.nullable else value
-
-
-def deep_equal(ours: Any, other: Any) -> bool:
-    """Equality that also looks at unknown tags, and at views by their bytes."""
-    if isinstance(ours, Struct):
-        if not isinstance(other, Struct) or ours.definitions is not other.definitions:
-            return False
-        names = ("unknown_tags", *ours.definitions)
-        return all(deep_equal(getattr(ours, name), getattr(other, name)) for name in names)
-    if isinstance(ours, list) and isinstance(other, list):
-        return len(ours) == len(other) and all(map(deep_equal, ours, other))
-    return bool(ours == other)

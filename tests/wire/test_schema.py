@@ -59,6 +59,10 @@ def test_equality_is_of_one_class_and_all_fields() -> None:
     assert one == FetchPartition(partition=3)
     assert one != FetchPartition(partition=4)
     assert one != 3
+    one.unknown_tags = []
+    assert one == FetchPartition(partition=3)
+    one.unknown_tags = [(9, b"x")]
+    assert one != FetchPartition(partition=3)
     assert FetchRequest() != ProduceRequest()
     with pytest.raises(TypeError):
         hash(one)
