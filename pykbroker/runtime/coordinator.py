@@ -30,8 +30,6 @@ logger = get_logger("pykbroker.runtime.coordinator")
 
 S = TypeVar("S", bound=Shard)
 
-LOAD_BYTES_PER_TURN = 1 << 18
-"""How much of a log is replayed before others get their turn."""
 LOAD_DELAY_MS = 100
 """Between election and loading, if nobody asks sooner: a broker that starts is elected many times
 over, and opening the logs can wait until it serves."""
@@ -81,8 +79,8 @@ class CoordinatorLog(Protocol):
     @property
     def high_watermark(self) -> int: ...
 
-    def read(self, offset: int) -> tuple[list[LoggedRecord | LoggedMarker], int, int]:
-        """Records from ``offset`` on, the offset after them, and how many bytes they take."""
+    def read(self, offset: int) -> tuple[list[LoggedRecord | LoggedMarker], int]:
+        """Some records from ``offset`` on, and the offset after them."""
         ...
 
     def append(self, records: list[CoordinatorRecord]) -> int:
@@ -186,20 +184,13 @@ class CoordinatorRuntime(Generic[S]):
             led.timer = None
         if not self._is_current(led):
             return
-        read_bytes = 0
         try:
             if not led.has_begun:
                 led.has_begun = True
                 led.log, led.shard = led.open_log(), self._make_shard()
                 led.position = led.log.start_offset
-            while led.position < led.log.end_offset and read_bytes < LOAD_BYTES_PER_TURN:
-                records, next_offset, size = led.log.read(led.position)
-                for record in records:
-                    record.replay(led.shard)
-                if next_offset <= led.position:
-                    raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log cannot be read on")
-                led.position = next_offset
-                read_bytes += size
+            if led.position < led.log.end_offset:
+                self._read_on(led)
         except Exception as error:
             led.has_failed = True
             logger.error("coordinator not loaded", shard=self._label(led), error=error)
@@ -208,6 +199,16 @@ class CoordinatorRuntime(Generic[S]):
             self._load_later(led, 0)
         else:
             self._activate(led)
+
+    @staticmethod
+    def _read_on(led: LedShard[S]) -> None:
+        """A turn's worth; others get theirs in between."""
+        records, next_offset = led.log.read(led.position)
+        if next_offset <= led.position:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log cannot be read on")
+        for record in records:
+            record.replay(led.shard)
+        led.position = next_offset
 
     def _activate(self, led: LedShard[S]) -> None:
         led.is_active = True

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 logger = get_logger("pykbroker.runtime.coordinator")
 
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 16
+"""Replayed in one turn; some thousand records."""
 
 
 @dataclass(slots=True)
@@ -68,8 +69,8 @@ class PartitionCoordinatorLog:
     def high_watermark(self) -> int:
         return self._partition.high_watermark
 
-    def read(self, offset: int) -> tuple[list[LoggedRecord | LoggedMarker], int, int]:
-        """Records from ``offset`` on, the offset after them, and how many bytes they take."""
+    def read(self, offset: int) -> tuple[list[LoggedRecord | LoggedMarker], int]:
+        """Some records from ``offset`` on, and the offset after them."""
         data = self._partition.log.read(offset, READ_BYTES, min_one_batch=True).records
         found: list[LoggedRecord | LoggedMarker] = []
         next_offset = offset
@@ -80,7 +81,7 @@ class PartitionCoordinatorLog:
                     logged = self._logged(header, record)
                     if logged is not None:
                         found.append(logged)
-        return found, next_offset, len(data)
+        return found, next_offset
 
     def _logged(self, header: BatchHeader, record: Record) -> LoggedRecord | LoggedMarker | None:
         key = record.key or b""

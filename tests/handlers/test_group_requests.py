@@ -405,7 +405,6 @@ def test_a_heartbeat_while_groups_are_loaded_is_fine_others_have_to_wait(
     p: GroupPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member_id = stable(p)
-    monkeypatch.setattr("pykbroker.runtime.coordinator.LOAD_BYTES_PER_TURN", 1)
     monkeypatch.setattr("pykbroker.runtime.coordinator_log.READ_BYTES", 1)
     again = _restarted(p)
     request = HeartbeatRequest(group_id=GROUP, generation_id=1, member_id=member_id)

@@ -105,19 +105,18 @@ class FakeLog:
         self.refusal: ErrorCode | None = None
         self.reads = 0
         self.per_read = 100
-        self.bytes_per_read = 1
         self.waiting: dict[object, tuple[int, Callable[[ErrorCode], None]]] = {}
 
     @property
     def end_offset(self) -> int:
         return len(self.records)
 
-    def read(self, offset: int) -> tuple[list[Any], int, int]:
+    def read(self, offset: int) -> tuple[list[Any], int]:
         self.reads += 1
         chunk = self.records[offset : offset + self.per_read]
         if any(entry == "broken" for entry in chunk):
             raise KafkaError(ErrorCode.CORRUPT_MESSAGE)
-        return chunk, offset + len(chunk), self.bytes_per_read
+        return chunk, offset + len(chunk)
 
     def append(self, records: list[CoordinatorRecord]) -> int:
         if self.refusal is not None:
@@ -314,7 +313,7 @@ def test_unasked_it_is_loaded_in_a_moment(c: Coordinator) -> None:
 
 def test_a_large_log_is_loaded_turn_by_turn(c: Coordinator) -> None:
     log = FakeLog(logged(*range(10)))
-    log.per_read, log.bytes_per_read = 4, 1 << 30
+    log.per_read = 4
     c.elect(log)
     assert c.get("n9") == [ErrorCode.COORDINATOR_LOAD_IN_PROGRESS]
     assert c.get("n9") == [ErrorCode.COORDINATOR_LOAD_IN_PROGRESS]
