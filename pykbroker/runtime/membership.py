@@ -34,12 +34,16 @@ logger = get_logger("pykbroker.runtime.membership")
 RETRY_MS = 250
 
 
-class WrongCluster(Exception):
-    """This broker's data belongs to another cluster. The message is one line."""
+class RegistrationRefused(Exception):
+    """This broker cannot be part of the cluster. The message is one line."""
 
 
-class NodeIdInUse(Exception):
-    """Another broker is registered under this id, and its lease lives. The message is one line."""
+class WrongCluster(RegistrationRefused):
+    """Its data belongs to another cluster."""
+
+
+class NodeIdInUse(RegistrationRefused):
+    """Another broker is registered under its id, and that one's lease lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,21 @@ class Membership:
         follower.images.subscribe(lambda _: self._wake())
 
     async def run(self) -> None:
-        """Raises WrongCluster and NodeIdInUse. Ends when the lease has been given up."""
-        async with anyio.create_task_group() as tasks:
-            self._scope = tasks.cancel_scope
-            tasks.start_soon(self._follower.run)
-            while True:
-                try:
-                    await self._one_lease()
-                except* LeaseLost as lost:
-                    logger.warning("lease lost", reason=str(lost.exceptions[0]))
+        """Raises RegistrationRefused. Ends when the lease has been given up."""
+        refused: RegistrationRefused | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._scope = tasks.cancel_scope
+                tasks.start_soon(self._follower.run)
+                while True:
+                    try:
+                        await self._one_lease()
+                    except* LeaseLost as lost:
+                        logger.warning("lease lost", reason=str(lost.exceptions[0]))
+        except* RegistrationRefused as group:
+            refused = _leaf(group)
+        if refused is not None:
+            raise refused
 
     async def controlled_shutdown(self) -> int:
         """Leave leaderships and ISRs; the broker epoch to write down once all is flushed."""
@@ -230,3 +240,8 @@ class Membership:
 
     def _wake(self) -> None:
         self._changed.set()
+
+
+def _leaf(group: BaseExceptionGroup[RegistrationRefused]) -> RegistrationRefused:
+    found = group.exceptions[0]
+    return _leaf(found) if isinstance(found, BaseExceptionGroup) else found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pykbroker.edges.metadata_store.memory import MemoryStore
     from pykbroker.ports import Compare, Delete, Put, StoreSnapshot, Transacted, Watch
     from tests.support.manual_clock import ManualClock
+    from wire.schema import Request
 
 
 class FaultyStore:
@@ -124,6 +125,20 @@ class Process:
             said, store, self.follower, self.controller, self.client, self.settings, clock
         )
         self.scope = anyio.CancelScope()
+        self.client.call = self._call  # type: ignore[method-assign]
+        self.peers: list[Process] = [self]
+
+    async def _call(self, request: Request, **options: Any) -> Any:
+        """Ask whichever of the processes is the controller, as over the network."""
+        while True:
+            for peer in self.peers:
+                if peer.controller.is_active and not peer.scope.cancel_called:
+                    response = await ControllerClient.call(peer.client, request, **options)
+                    await self.images.wait_for(peer.images.current.revision)
+                    return response
+            if len(self.peers) == 1:
+                return await ControllerClient.call(self.client, request, **options)
+            await anyio.sleep(0)
 
     async def run(self) -> None:
         """Until killed."""
@@ -143,6 +158,7 @@ class Process:
 async def running(*processes: Process) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         for process in processes:
+            process.peers = list(processes)
             tasks.start_soon(process.run)
         yield
         tasks.cancel_scope.cancel()
