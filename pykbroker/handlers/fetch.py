@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pykbroker.handlers.api import Context, handles
 from pykbroker.handlers.topic_refs import leader_hint
 from pykbroker.runtime.fetching import FetchParams, Reading, read_partitions
+from pykbroker.runtime.partition import HIGH_WATERMARK, TXN_COMMITTED
 from pykbroker.runtime.purgatory import FetchWait
+from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchEntry
 from pykbroker.state.types import TopicId
 from wire.errors import ErrorCode
@@ -36,11 +38,11 @@ RACK_AWARE = "RackAwareReplicaSelector"
 
 @handles(FetchRequest)
 def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
+    params = _params(request, ctx)
     context = _context(request, ctx)
     if context.error is not ErrorCode.NONE:
         return FetchResponse(error_code=context.error)
     entries = list(context.entries())
-    params = _params(request, ctx)
     replicas = ctx.broker.replicas
 
     def read(*, update_followers: bool) -> Reading:
@@ -119,11 +121,18 @@ def _params(request: FetchRequest, ctx: Context) -> FetchParams:
         max_wait_ms=request.max_wait_ms,
         min_bytes=min(request.min_bytes, max_bytes),
         max_bytes=max_bytes,
-        isolation=1 if request.isolation_level == 1 else 0,
+        isolation=isolation_of(request.isolation_level),
         only_leader=ctx.api_version < 11,
         rack_id=rack_id,
         one_batch_each=ctx.api_version < 3,
     )
+
+
+def isolation_of(level: int) -> int:
+    if level not in (HIGH_WATERMARK, TXN_COMMITTED):
+        # As Kafka, which has no better word for it.
+        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, f"Unknown isolation level {level}")
+    return level
 
 
 def _respond(ctx: Context, context: FetchContext, answers: list[Answer]) -> FetchResponse:
@@ -164,6 +173,8 @@ def _point_to_leader(
     hint = leader_hint(ctx, entry.topic or "", entry.partition)
     data.current_leader = LeaderIdAndEpoch(leader_id=hint.leader, leader_epoch=hint.leader_epoch)
     known = response.node_endpoints
+    if ctx.is_exempt:
+        return  # Brokers know where to find each other.
     if hint.endpoint and hint.broker and all(e.node_id != hint.leader for e in known):
         known.append(
             NodeEndpoint(

@@ -14,13 +14,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import Context, handles
+from pykbroker.handlers.fetch import isolation_of
 from pykbroker.runtime.offset_lookup import (
     SPECIAL_SINCE,
     end_offset_for_epoch,
     offset_for,
     offsets_before,
 )
-from pykbroker.runtime.partition import HIGH_WATERMARK, LOG_END, TXN_COMMITTED
+from pykbroker.runtime.partition import LOG_END
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import TopicPartition
 from wire.errors import ErrorCode
@@ -52,6 +53,9 @@ def list_offsets(request: ListOffsetsRequest, ctx: Context) -> ListOffsetsRespon
         for topic in request.topics
         for partition in topic.partitions
     )
+    isolation = LOG_END
+    if request.replica_id == CONSUMER:
+        isolation = isolation_of(request.isolation_level)
     twice = {place for place, times in asked.items() if times > 1}
     response = ListOffsetsResponse(topics=[])
     for topic in request.topics:
@@ -59,7 +63,7 @@ def list_offsets(request: ListOffsetsRequest, ctx: Context) -> ListOffsetsRespon
         for partition in topic.partitions:
             place = TopicPartition(topic.name, partition.partition_index)
             if place not in twice:
-                answers.append(_offset(request, ctx, place, partition))
+                answers.append(_offset(request, ctx, place, partition, isolation))
             elif place in asked:
                 del asked[place]  # Named twice, refused once.
                 answers.append(_refused(partition, ErrorCode.INVALID_REQUEST))
@@ -68,11 +72,12 @@ def list_offsets(request: ListOffsetsRequest, ctx: Context) -> ListOffsetsRespon
 
 
 def _offset(
-    request: ListOffsetsRequest, ctx: Context, place: TopicPartition, asked: ListOffsetsPartition
+    request: ListOffsetsRequest,
+    ctx: Context,
+    place: TopicPartition,
+    asked: ListOffsetsPartition,
+    isolation: int,
 ) -> ListOffsetsPartitionResponse:
-    isolation = LOG_END
-    if request.replica_id == CONSUMER:
-        isolation = TXN_COMMITTED if request.isolation_level == 1 else HIGH_WATERMARK
     try:
         if asked.timestamp < 0:
             _check_special(asked.timestamp, ctx.api_version)

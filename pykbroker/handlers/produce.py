@@ -23,7 +23,6 @@ from pykbroker.log import INFO, get_logger
 from pykbroker.runtime.purgatory import PRODUCE, AckWait
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.errors import RecordsRefused
-from pykbroker.state.types import TopicPartition
 from wire.errors import ErrorCode
 from wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -40,7 +39,6 @@ from wire.records.batch import (
     COMPRESSION_MASK,
     LOG_OVERHEAD,
     MAGIC,
-    RECORDS,
     SMALLEST_ENTRY,
     TRANSACTIONAL_BIT,
 )
@@ -73,6 +71,12 @@ _BARE = frozenset(
         ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
     )
+)
+
+# These fail in Kafka before any partition is looked at, and then with a message.
+_SAID_BEFOREHAND = (
+    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    ErrorCode.CORRUPT_MESSAGE,
 )
 
 Part = PartitionProduceResponse
@@ -155,16 +159,16 @@ def _append(
     ctx = append.ctx
     index = data.index
     acks = append.request.acks
+    partition = None
     try:
+        check_partition(topic, index)
         if refusal is not None:
-            check_partition(topic, index)
             raise refusal
-        if topic.image is None:
-            check_partition(topic, index)
+        records = _checked(data, ctx.api_version)
         partition = ctx.broker.replicas.leader_by_id(topic.topic_id, index)
-        info = partition.append_as_leader(_checked(data, ctx.api_version), acks=acks)
+        info = partition.append_as_leader(records, acks=acks)
     except KafkaError as error:
-        return _failed(append, topic, index, error)
+        return _failed(append, topic, index, error, partition)
     end = info.last_offset + 1
     part = Part(
         index=index,
@@ -181,13 +185,8 @@ def _append(
 def _checked(data: PartitionProduceData, version: int) -> Buffer:
     """What a version of the request may carry; the rest is for the log to check."""
     records: Any = data.records
-    if not records or _is_cut_off(records):
-        raise KafkaError(
-            ErrorCode.INVALID_RECORD,
-            f"Produce requests with version {version} must have at least one record batch per "
-            "partition",
-        )
-    if records[MAGIC] == 2 and len(records) >= RECORDS:
+    size = _first_entry(records, version)
+    if records[MAGIC] == 2:
         attributes = records[_LOW_BITS]
         if attributes & TRANSACTIONAL_BIT:
             raise _no_transactions()
@@ -197,46 +196,76 @@ def _checked(data: PartitionProduceData, version: int) -> Buffer:
                 f"Produce requests with version {version} are not allowed to use ZStandard "
                 "compression",
             )
-    elif version >= 3 and records[MAGIC] != 2:
-        raise _wrong_magic(version)
+    elif version >= 3:
+        raise KafkaError(
+            ErrorCode.INVALID_RECORD,
+            f"Produce requests with version {version} are only allowed to contain record batches "
+            "with magic version 2",
+        )
+    if size < len(records) and version >= 3:
+        if _entry_size(records[size:]):
+            raise KafkaError(
+                ErrorCode.INVALID_RECORD,
+                f"Produce requests with version {version} are only allowed to contain exactly "
+                "one record batch per partition",
+            )
+        records = records[:size]
     return records  # type: ignore[no-any-return]
 
 
-def _is_cut_off(records: Buffer) -> bool:
-    """A first batch that is not there to its end counts as none."""
+def _first_entry(records: Any, version: int) -> int:
+    """The size of the first batch or message; one that is cut off counts as none."""
+    size = _entry_size(records) if records else 0
+    if not size:
+        raise KafkaError(
+            ErrorCode.INVALID_RECORD,
+            f"Produce requests with version {version} must have at least one record batch per "
+            "partition",
+        )
+    return size
+
+
+def _entry_size(records: Any) -> int:
+    """0 if it is cut off."""
     if len(records) < LOG_OVERHEAD:
-        return True
-    size = int.from_bytes(records[BATCH_LENGTH:LOG_OVERHEAD], "big", signed=True)
-    if size < SMALLEST_ENTRY[0]:
-        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"A batch of {size} bytes is too short")
-    return LOG_OVERHEAD + size > len(records)
+        return 0
+    length = int.from_bytes(records[BATCH_LENGTH:LOG_OVERHEAD], "big", signed=True)
+    if length < SMALLEST_ENTRY[0]:
+        raise KafkaError(
+            ErrorCode.CORRUPT_MESSAGE,
+            f"Record size {length} is less than the minimum record overhead (14)",
+        )
+    if LOG_OVERHEAD + length > len(records):
+        return 0
+    magic = records[MAGIC]
+    if magic > 2 or length < SMALLEST_ENTRY[magic]:
+        raise KafkaError(
+            ErrorCode.CORRUPT_MESSAGE, f"No batch has magic {magic} and {length} bytes"
+        )
+    return LOG_OVERHEAD + length
 
 
-def _wrong_magic(version: int) -> KafkaError:
-    return KafkaError(
-        ErrorCode.INVALID_RECORD,
-        f"Produce requests with version {version} are only allowed to contain record batches "
-        "with magic version 2",
-    )
-
-
-def _failed(append: Append, topic: TopicRef, index: int, error: KafkaError) -> Part:
+def _failed(
+    append: Append,
+    topic: TopicRef,
+    index: int,
+    error: KafkaError,
+    partition: Partition | None,
+) -> Part:
+    """``partition``: where the records came as far as that."""
     append.has_errors = True
-    ctx = append.ctx
     code = error.code
     part = Part(index=index, error_code=code, base_offset=-1, current_leader=NO_LEADER_HINT)
-    if isinstance(error, RecordsRefused):
+    if isinstance(error, RecordsRefused) and code not in _BARE:
         part.error_message = error.message
         part.record_errors = [
             BatchIndexAndErrorMessage(batch_index=at, batch_index_error_message=message)
             for at, message in error.record_errors
         ]
-    elif code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    elif code in _SAID_BEFOREHAND and partition is None:
         part.error_message = error.message
-    if code not in _BARE:
-        partition = ctx.broker.replicas.find(TopicPartition(topic.name, index))
-        if partition is not None:
-            part.log_start_offset = partition.log_start_offset
+    if code not in _BARE and partition is not None:
+        part.log_start_offset = partition.log_start_offset
     if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
         _point_to_leader(append, topic.name, part)
     return part

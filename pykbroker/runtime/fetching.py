@@ -112,9 +112,13 @@ def read_partitions(
         try:
             partition = replicas.fetched(entry)
         except KafkaError as error:
-            answers.append(Answer(entry, failed(entry.partition, error.code), 0))
-            # A topic that is not there is told of with the rest, or fetches would spin.
-            is_urgent = is_urgent or error.code not in _UNKNOWN
+            data = failed(entry.partition, error.code)
+            if error.code in _UNKNOWN:
+                # Told of with the rest, or fetches would spin.
+                data.aborted_transactions = []
+            else:
+                is_urgent = True
+            answers.append(Answer(entry, data, 0))
             continue
         try:
             if only_news and not has_news(partition, entry, isolation):

@@ -304,6 +304,15 @@ def test_a_follower_reads_to_the_end_and_moves_the_high_watermark(
     assert offsets(parts(consumer.answer)[0]) == [0]
 
 
+def test_an_isolation_that_nobody_knows_is_refused(path: DataPath) -> None:
+    from pykbroker.state.errors import KafkaError
+
+    with pytest.raises(KafkaError) as refusal:
+        path.call(fetch(wanted(), session=(0, 0), isolation_level=2), 12)
+    assert refusal.value.code is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert len(path.sessions) == 0
+
+
 # Sessions
 
 

@@ -304,6 +304,11 @@ def test_records_are_refused_one_by_one(path: DataPath) -> None:
     assert part(answer).log_start_offset == 0
 
 
+def with_byte(records: bytearray, at: int, value: int) -> bytearray:
+    records[at] = value
+    return records
+
+
 def corrupt(records: bytearray) -> bytearray:
     records[-1] ^= 0xFF
     return records
@@ -320,6 +325,8 @@ def corrupt(records: bytearray) -> bytearray:
         (9, encode_message_set([Record(0, 5, None, b"v")], 1), ErrorCode.INVALID_RECORD),
         (9, encode_message_set([Record(0, 5, None, b"v" * 99)], 0), ErrorCode.INVALID_RECORD),
         (9, batch(b"a") + batch(b"b"), ErrorCode.INVALID_RECORD),
+        (9, batch(b"a") + bytes(30), ErrorCode.CORRUPT_MESSAGE),
+        (9, with_byte(batch(b"a"), 16, 3), ErrorCode.CORRUPT_MESSAGE),
         (9, corrupt(batch(b"a")), ErrorCode.CORRUPT_MESSAGE),
         (9, batch(b"a")[:-1], ErrorCode.INVALID_RECORD),
         (9, batch(b"x" * 2_000_000), ErrorCode.MESSAGE_TOO_LARGE),
@@ -340,6 +347,14 @@ def test_bad_records_get_their_error_and_are_not_written(
     assert code(answer) is expected
     assert part(answer).base_offset == -1
     assert path.partition().log_end_offset == 0
+
+
+@pytest.mark.parametrize("rest", [bytes(5), batch(b"b")[:-1]])
+def test_what_is_cut_off_at_the_end_is_left_out(path: DataPath, rest: bytes) -> None:
+    answer = path.answer(produce(batch(b"a") + rest), 9)
+    assert (code(answer), part(answer).base_offset) == (ErrorCode.NONE, 0)
+    assert path.partition().log.size_in_bytes == len(batch(b"a"))
+    assert path.partition().log_end_offset == 1
 
 
 @pytest.mark.parametrize("version", [7, 9])
