@@ -1,4 +1,4 @@
-"""Consumer groups of stock clients: join, leave, crash, rejoin; commits by hand and by themselves."""
+"""Consumer groups of stock clients: members join, leave, crash and rejoin; offsets are kept."""
 
 from __future__ import annotations
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from pykbroker.handlers.api import HANDLERS
+from pykbroker.log import CURRENT, ERROR, Log
 from tests.support.grammar import Grammar, mutate
 from tests.support.in_process import Wire, broker_in_process
 from wire.apis import API_BY_KEY, ApiKey
@@ -35,6 +37,19 @@ def seeds(grammar: Grammar, per_version: int) -> list[bytes]:
     return found
 
 
+class Errors:
+    """A log sink that keeps what must not be said."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, dict[str, Any]] = {}
+
+    def emit(self, level: int, name: str, event: str, fields: dict[str, Any]) -> None:
+        if level >= ERROR:
+            error = fields.get("error")
+            trace = "".join(traceback.format_exception(error)) if error else ""
+            self.seen.setdefault(f"{event} {fields} {trace[-600:]}"[:1500], fields)
+
+
 def assert_alive(broker: Broker) -> None:
     """A well-behaved client is answered at once."""
     wire = Wire(broker)
@@ -54,6 +69,8 @@ async def test_no_bytes_harm_the_broker() -> None:
     rng = random.Random(SEED)
     grammar = Grammar(rng)
     process = psutil.Process()
+    errors = Errors()
+    CURRENT.set(Log(errors))
     async with broker_in_process("num.partitions=2") as broker:
         pool = seeds(grammar, 4)
         sent = answered = closed = 0
@@ -76,6 +93,7 @@ async def test_no_bytes_harm_the_broker() -> None:
                 before = process.memory_info().rss  # caches, codecs and pools are warm
         assert_alive(broker)
         grown = process.memory_info().rss - before
+    assert not errors.seen, "\n".join(errors.seen)
     assert answered > FRAMES // 20, "most frames were not understood: the grammar is off"
     assert closed > FRAMES // 100, "hardly a frame was refused: the mutations are off"
     assert grown < GROWTH_LIMIT_BYTES, f"{grown} bytes more than after the first quarter"

@@ -82,7 +82,7 @@ class Grammar:
 
 
 def mutate(frame: bytes, rng: random.Random) -> bytes:
-    """A few bytes changed, cut out, doubled or replaced by extremes; the size kept honest mostly."""
+    """A few bytes changed, cut out, doubled or made extreme; mostly with an honest size."""
     body = bytearray(frame[4:])
     for _ in range(rng.choice((1, 1, 2, 4))):
         if not body:
