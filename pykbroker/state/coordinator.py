@@ -17,6 +17,12 @@ Waiter: TypeAlias = Any
 """Whoever waits for an answer. State only hands it back, with the answer beside it."""
 
 
+class RandomBytes(Protocol):
+    """What of ``ports.Random`` state needs, for ids."""
+
+    def randbytes(self, n: int, /) -> bytes: ...
+
+
 class Instant(NamedTuple):
     """Deadlines count on the monotonic clock; wall time is for timestamps that are stored."""
 

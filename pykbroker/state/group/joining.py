@@ -20,7 +20,7 @@ from wire.errors import ErrorCode
 from wire.messages.join_group import JoinGroupResponse
 
 if TYPE_CHECKING:
-    from pykbroker.ports import Random
+    from pykbroker.state.coordinator import RandomBytes
     from wire.messages.join_group import JoinGroupRequest
 
 
@@ -56,7 +56,7 @@ class Join(NamedTuple):
 
 
 class Joining:
-    def __init__(self, rebalance: Rebalance, rng: Random) -> None:
+    def __init__(self, rebalance: Rebalance, rng: RandomBytes) -> None:
         self._rebalance = rebalance
         self._rng = rng
 

@@ -40,7 +40,7 @@ from wire.messages.list_groups import ListedGroup
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pykbroker.ports import Random
+    from pykbroker.state.coordinator import RandomBytes
     from pykbroker.state.group.config import GroupConfig
     from wire.messages.heartbeat import HeartbeatRequest
     from wire.messages.join_group import JoinGroupRequest
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class GroupShard:
-    def __init__(self, config: GroupConfig, rng: Random) -> None:
+    def __init__(self, config: GroupConfig, rng: RandomBytes) -> None:
         self.groups: dict[str, ClassicGroup] = {}
         self.offsets = GroupOffsets()
         self._deadlines: Deadlines[Deadline] = Deadlines()
