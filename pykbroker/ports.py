@@ -9,10 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from pykbroker.state.seams import KeyValue, Random, StoreEvent, StoreSnapshot, StoreUpdate
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from wire.schema import Buffer
+
+__all__ = [
+    "Clock",
+    "Compare",
+    "ConnectionFactory",
+    "ConnectionProtocol",
+    "Delete",
+    "Disk",
+    "File",
+    "FileLock",
+    "KeyValue",
+    "MetadataStore",
+    "Page",
+    "Peer",
+    "Put",
+    "Random",
+    "StoreEvent",
+    "StoreSnapshot",
+    "StoreUnavailable",
+    "StoreUpdate",
+    "TimerHandle",
+    "Transacted",
+    "Transport",
+    "UnusableStore",
+    "Watch",
+    "WatchCompacted",
+    "Workers",
+]
 
 T = TypeVar("T")
 
@@ -37,16 +67,6 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, delay_ms: int) -> None: ...
-
-
-class Random(Protocol):
-    """Seeded in simulations. ``random.Random`` fits."""
-
-    def random(self) -> float: ...
-
-    def randrange(self, stop: int, /) -> int: ...
-
-    def randbytes(self, n: int, /) -> bytes: ...
 
 
 class Workers(Protocol):
@@ -130,13 +150,6 @@ class Disk(Protocol):
         ...
 
 
-class KeyValue(NamedTuple):
-    key: str
-    value: bytes
-    create_revision: int
-    mod_revision: int
-
-
 class Compare(NamedTuple):
     """Holds when the key's mod_revision is this one; 0 means the key is absent."""
 
@@ -152,27 +165,6 @@ class Put(NamedTuple):
 
 class Delete(NamedTuple):
     key: str
-
-
-class StoreEvent(NamedTuple):
-    """``value`` is None for a deletion."""
-
-    key: str
-    value: bytes | None
-    create_revision: int
-    mod_revision: int
-
-
-class StoreUpdate(NamedTuple):
-    """All events of one revision, in the order of their writing."""
-
-    revision: int
-    events: tuple[StoreEvent, ...]
-
-
-class StoreSnapshot(NamedTuple):
-    revision: int
-    items: tuple[KeyValue, ...]
 
 
 class Transacted(NamedTuple):

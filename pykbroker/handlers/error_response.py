@@ -7,11 +7,13 @@ The shapes are read from the definitions, so that a new API needs nothing here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wire.apis import API_BY_KEY
-from wire.errors import ErrorCode
 from wire.schema import Field, Request, Response, Struct, fields_of
+
+if TYPE_CHECKING:
+    from wire.errors import ErrorCode
 
 _CODES = frozenset(("error_code", "partition_error_code"))
 _SAME_THING = {

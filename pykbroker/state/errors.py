@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from wire.errors import ErrorCode
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wire.errors import ErrorCode
 
 
 class KafkaError(Exception):

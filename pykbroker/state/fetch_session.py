@@ -17,7 +17,7 @@ from wire.errors import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pykbroker.ports import Random
+    from pykbroker.state.seams import Random
     from wire.messages.fetch import FetchPartition, PartitionData
 
 NO_SESSION = 0

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pykbroker.config.settings import Settings
-    from pykbroker.ports import Random
     from pykbroker.state.controller.facts import Change
     from pykbroker.state.controller.image import MetadataImage
+    from pykbroker.state.seams import Random
 
 R = TypeVar("R")
 

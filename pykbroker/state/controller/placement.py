@@ -16,8 +16,8 @@ from wire.errors import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pykbroker.ports import Random
     from pykbroker.state.controller.image import BrokerImage
+    from pykbroker.state.seams import Random
     from pykbroker.state.types import NodeId
 
 T = TypeVar("T")

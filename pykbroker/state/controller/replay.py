@@ -39,7 +39,7 @@ from wire.messages.metadata_records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pykbroker.ports import StoreSnapshot, StoreUpdate
+    from pykbroker.state.seams import StoreSnapshot, StoreUpdate
 
 
 class LiveBroker(NamedTuple):

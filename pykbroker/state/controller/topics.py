@@ -33,8 +33,8 @@ from wire.messages.metadata_records import ConfigRecord, TopicRecord
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from pykbroker.ports import Random
     from pykbroker.state.controller.image import MetadataImage
+    from pykbroker.state.seams import Random
     from wire.messages.create_topics import CreatableTopic, CreateTopicsRequest
     from wire.messages.delete_topics import DeleteTopicsRequest
 
