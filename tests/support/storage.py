@@ -5,22 +5,26 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.config.settings import Settings
+from pykbroker.config.settings import DynamicSettings, Settings
 from pykbroker.config.topic import LogConfig, log_config
 from pykbroker.edges.memory_disk import MemoryDisk
+from pykbroker.edges.workers import InlineWorkers
 from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.handles import FileHandles
 from pykbroker.runtime.storage.log import PartitionLog
+from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.runtime.storage.results import KnownPartition
 from pykbroker.state.types import TopicId, TopicPartition
-from wire.records.record import Record, build_batch
+from tests.support.faulty_disk import FaultyDisk
+from wire.records.batch import iter_headers, verify_crc
+from wire.records.record import Record, build_batch, decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pykbroker.ports import Disk, TimerHandle
-    from pykbroker.runtime.storage.results import Checkpoint
+    from pykbroker.runtime.storage.results import AppendInfo, Checkpoint
 
 START_MS = 1_700_000_000_000
 TOPIC_ID = TopicId(bytes(range(16)))
@@ -138,3 +142,63 @@ def batch(
         for index, (key, value) in enumerate(zip(keys, values, strict=True))
     ]
     return build_batch(records, **options)
+
+
+class ManagerBox:
+    """A LogManager over a disk in memory, with work done inline and a clock to set."""
+
+    def __init__(self, disk: Disk | None = None, paths: tuple[str, ...] = ("/data",)) -> None:
+        self.clock = ManualClock()
+        self.disk = disk or FaultyDisk(self.clock.wall_ms)
+        self.paths = paths
+        self.settings: dict[str, str] = {}
+        self.manager = self.make()
+
+    def make(self, workers: Any = None) -> LogManager:
+        self.manager = LogManager(
+            self.disk,
+            self.clock,
+            workers or InlineWorkers(),
+            Random(2),
+            DynamicSettings(Settings(self.settings)),
+            self.paths,
+        )
+        return self.manager
+
+    async def start(self, **options: Any) -> LogManager:
+        manager = self.make()
+        manager.acquire()
+        await manager.start("cluster", 1, **options)
+        return manager
+
+    async def restart(self) -> LogManager:
+        """As after a kill."""
+        self.manager.release()
+        return await self.start()
+
+    def log(self, topic: str = "t", partition: int = 0, **settings: Any) -> PartitionLog:
+        return self.manager.get_or_create(
+            TopicPartition(topic, partition), TOPIC_ID, config(**settings)
+        )
+
+    def append(self, log: PartitionLog, *values: bytes | None, **options: Any) -> AppendInfo:
+        data = batch(*values, timestamp=self.clock.now_ms, **options)
+        info = log.append_as_leader(data, 0, self.clock.now_ms)
+        log.update_high_watermark(log.log_end_offset)
+        return info
+
+
+def read_all(log: PartitionLog) -> list[Record]:
+    """Every record that a reader can get, control records left out."""
+    found: list[Record] = []
+    offset = log.log_start_offset
+    while offset < log.log_end_offset:
+        records = log.read(offset, 1 << 20, min_one_batch=True).records
+        if not records:
+            break
+        for position, header in iter_headers(records):
+            verify_crc(records, position)
+            if not header.is_control:
+                found += decode_records(records, position)
+            offset = header.next_offset
+    return found

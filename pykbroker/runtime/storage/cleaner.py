@@ -190,6 +190,7 @@ class Cleaner:
         generation: int,
     ) -> int:
         """Rewrite some neighbours into one; its size."""
+        _check_unchanged(log, segments, generation)
         ends = [s.base_offset for s in log.segments[1:]] + [log.log_end_offset]
         end_of = dict(zip([s.base_offset for s in log.segments], ends, strict=True))
         sources = [Source(s.path, s.base_offset, s.size, end_of[s.base_offset]) for s in segments]

@@ -337,3 +337,51 @@ def test_the_same_damage_is_told_once(box: LogBox) -> None:
     assert box.recovery.cut_bytes
     reopened(box)
     assert box.recovery.cut_bytes == 0
+
+
+def test_indexes_written_by_a_clean_stop_survive_a_power_cut() -> None:
+    """The segment was the active one when it was closed, and below the recovery point after."""
+    box = LogBox(FaultyDisk(), index_interval_bytes=100)
+    for index in range(20):
+        box.clock.now_ms += 10
+        box.append(b"value %d" % index)
+    box.log.close()
+    checkpoint = Checkpoint(recovery_point=20)
+    log = box.open(checkpoint=checkpoint)
+    log.roll()
+    log.flush()
+    for seed in range(10):
+        box.disk.power_cut(Random(seed))
+        log = box.open(recover=True, checkpoint=checkpoint)
+        for index in range(20):
+            found = log.offset_for_timestamp(START_MS + 10 * (index + 1))
+            assert found.offset == index
+
+
+def test_indexes_of_a_rolled_segment_are_synced_with_it() -> None:
+    for seed in range(10):
+        box = LogBox(FaultyDisk(), index_interval_bytes=100)
+        for index in range(20):
+            box.append(b"value %d" % index)
+        box.log.flush()
+        box.log.roll()
+        box.log.flush()
+        box.disk.power_cut(Random(seed))
+        log = box.open(recover=True, checkpoint=Checkpoint(recovery_point=20))
+        assert box.recovery is not None
+        assert box.recovery.scanned_bytes == 0
+        assert len(log.segments[0].offset_index) > 5
+
+
+def test_epochs_are_on_disk_with_the_data_that_has_them() -> None:
+    box = LogBox(FaultyDisk())
+    box.append(b"a", epoch=2)
+    box.append(b"b", epoch=5)
+    box.log.flush()
+    path = f"{FOLDER}/leader-epoch-checkpoint"
+    assert box.disk.read_bytes(path) == b"0\n2\n2 0\n5 1\n"
+    box.log.begin_epoch(6)
+    box.log.close()
+    assert box.disk.read_bytes(path) == b"0\n3\n2 0\n5 1\n6 2\n"
+    # An epoch without data has nothing to tell.
+    assert box.open().leader_epochs.latest_epoch == 5
