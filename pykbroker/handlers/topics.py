@@ -5,6 +5,8 @@ v6 THROTTLING_QUOTA_EXCEEDED (KIP-599) - v7 topic ids
 DeleteTopics: v3 TOPIC_DELETION_DISABLED - v5 error messages, THROTTLING_QUOTA_EXCEEDED - v6 by id
 CreatePartitions: v3 THROTTLING_QUOTA_EXCEEDED
 ElectLeaders: v1 election type, a top-level error (KIP-460)
+AlterPartitionReassignments: v1 whether the replication factor may change (KIP-860)
+ListPartitionReassignments
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from typing import TYPE_CHECKING
 from pykbroker.handlers.api import handles
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
+from wire.messages.alter_partition_reassignments import (
+    AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse,
+)
 from wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from wire.messages.create_topics import (
     CreatableTopicConfigs,
@@ -22,6 +28,10 @@ from wire.messages.create_topics import (
 )
 from wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
 from wire.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
+from wire.messages.list_partition_reassignments import (
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse,
+)
 
 if TYPE_CHECKING:
     from pykbroker.handlers.api import Context
@@ -91,4 +101,20 @@ async def create_partitions(
 @handles(ElectLeadersRequest)
 async def elect_leaders(request: ElectLeadersRequest, ctx: Context) -> ElectLeadersResponse:
     response: ElectLeadersResponse = await ctx.broker.controller.call(request)
+    return response
+
+
+@handles(AlterPartitionReassignmentsRequest)
+async def alter_partition_reassignments(
+    request: AlterPartitionReassignmentsRequest, ctx: Context
+) -> AlterPartitionReassignmentsResponse:
+    response: AlterPartitionReassignmentsResponse = await ctx.broker.controller.call(request)
+    return response
+
+
+@handles(ListPartitionReassignmentsRequest)
+async def list_partition_reassignments(
+    request: ListPartitionReassignmentsRequest, ctx: Context
+) -> ListPartitionReassignmentsResponse:
+    response: ListPartitionReassignmentsResponse = await ctx.broker.controller.call(request)
     return response

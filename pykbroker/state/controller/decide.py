@@ -28,9 +28,17 @@ if TYPE_CHECKING:
         AlterClientQuotasResponse,
     )
     from wire.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
+    from wire.messages.alter_partition_reassignments import (
+        AlterPartitionReassignmentsRequest,
+        AlterPartitionReassignmentsResponse,
+    )
     from wire.messages.incremental_alter_configs import (
         IncrementalAlterConfigsRequest,
         IncrementalAlterConfigsResponse,
+    )
+    from wire.messages.list_partition_reassignments import (
+        ListPartitionReassignmentsRequest,
+        ListPartitionReassignmentsResponse,
     )
     from wire.schema import Request
 
@@ -73,6 +81,22 @@ def alter_client_quotas(
     return Decision(response, [_quota_change(change) for change in changes])
 
 
+def alter_partition_reassignments(
+    request: AlterPartitionReassignmentsRequest, view: View
+) -> Decision[AlterPartitionReassignmentsResponse]:
+    from pykbroker.state.controller import reassignments
+
+    return reassignments.alter_partition_reassignments(request, view)
+
+
+def list_partition_reassignments(
+    request: ListPartitionReassignmentsRequest, view: View
+) -> Decision[ListPartitionReassignmentsResponse]:
+    from pykbroker.state.controller import reassignments
+
+    return reassignments.list_partition_reassignments(request, view)
+
+
 def _config_changes(changes: Iterable[ConfigChange]) -> list[Change]:
     return [
         Change(
@@ -107,4 +131,6 @@ _DECISIONS: dict[int, Callable[[Any, View], Decision[Any]]] = {
     ApiKey.ALTER_CONFIGS: alter_configs,
     ApiKey.INCREMENTAL_ALTER_CONFIGS: incremental_alter_configs,
     ApiKey.ALTER_CLIENT_QUOTAS: alter_client_quotas,
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS: alter_partition_reassignments,
+    ApiKey.LIST_PARTITION_REASSIGNMENTS: list_partition_reassignments,
 }

@@ -108,12 +108,12 @@ def _with_target(partition: PartitionImage, target: Target) -> PartitionImage:
 
 
 def _completed(wanted: PartitionImage) -> PartitionImage:
-    """A reassignment ends once every replica to be added is in sync."""
+    """A reassignment ends once every replica that is to stay is in sync."""
     if not wanted.adding and not wanted.removing:
         return wanted
     isr = _without(wanted.isr, wanted.removing)
     replicas = _without(wanted.replicas, wanted.removing)
-    if not isr or not replicas or not set(wanted.adding) <= set(isr):
+    if not replicas or not set(replicas) <= set(isr):
         return wanted
     return replace(wanted, isr=isr, replicas=replicas, adding=(), removing=())
 

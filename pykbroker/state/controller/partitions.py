@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
     from wire.messages.create_topics import CreatableTopic
 
+_INCLUDES = "The manual partition assignment includes"
+
 
 def repeated(names: Iterable[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count > 1}
@@ -95,17 +97,10 @@ def _assigned_partitions(topic: CreatableTopic, image: MetadataImage) -> list[Pa
 def _assigned_partition(
     image: MetadataImage, index: int, replicas: Sequence[int], factor: int | None
 ) -> PartitionImage:
-    prefix = "The manual partition assignment includes"
-    if not replicas:
-        raise _bad_assignment(f"{prefix} an empty replica list.")
-    for node, count in sorted(Counter(replicas).items()):
-        if node not in image.brokers:
-            raise _bad_assignment(f"{prefix} broker {node}, but no such broker is registered.")
-        if count > 1:
-            raise _bad_assignment(f"{prefix} the broker {node} more than once.")
+    check_assignment(image, replicas)
     if factor is not None and len(replicas) != factor:
         raise _bad_assignment(
-            f"{prefix} a partition with {len(replicas)} replica(s), but this is not consistent "
+            f"{_INCLUDES} a partition with {len(replicas)} replica(s), but this is not consistent "
             f"with previous partitions, which have {factor} replica(s)."
         )
     nodes = tuple(NodeId(node) for node in replicas)
@@ -115,6 +110,17 @@ def _assigned_partition(
             "are fenced or in controlled shutdown."
         )
     return _new_partition(image, nodes)
+
+
+def check_assignment(image: MetadataImage, replicas: Sequence[int]) -> None:
+    """Replicas named by hand are brokers that are registered, each once."""
+    if not replicas:
+        raise _bad_assignment(f"{_INCLUDES} an empty replica list.")
+    for node, count in sorted(Counter(replicas).items()):
+        if node not in image.brokers:
+            raise _bad_assignment(f"{_INCLUDES} broker {node}, but no such broker is registered.")
+        if count > 1:
+            raise _bad_assignment(f"{_INCLUDES} the broker {node} more than once.")
 
 
 def _bad_assignment(message: str) -> KafkaError:

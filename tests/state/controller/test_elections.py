@@ -233,6 +233,14 @@ CASES = [
         {"isr": (1, 2, 3)},
         leader_epoch=5,
     ),
+    Case(
+        "nor while one that stays is out of sync",
+        partition([1, 2, 3, 4], isr=[1, 2], adding=[4], removing=[1]),
+        electorate((1, 2, 4)),
+        Target(isr=nodes(1, 2, 4)),
+        {"isr": (1, 2, 4)},
+        leader_epoch=5,
+    ),
 ]
 
 
