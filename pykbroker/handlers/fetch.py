@@ -152,7 +152,8 @@ def _respond(ctx: Context, context: FetchContext, answers: list[Answer]) -> Fetc
     response = FetchResponse(error_code=error, session_id=session_id)
     topic: FetchableTopicResponse | None = None
     key: TopicKey | None = None
-    for entry, data, _ in told:
+    for answer in told:
+        entry, data = answer.entry, answer.data
         if data.error_code in _MOVED:
             _point_to_leader(ctx, response, entry, data)
         if topic is None or entry.key != key:

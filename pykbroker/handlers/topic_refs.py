@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import NO_EPOCH, NO_LEADER, NO_TOPIC_ID, TopicId
@@ -19,12 +19,15 @@ ADMIN_CLIENT_ID = "__admin_client"
 """The client id under which Kafka lets produce to internal topics."""
 
 
-class TopicRef(NamedTuple):
+class TopicRef:
     """A topic as the image knows it: the name is empty or the id zero if it does not."""
 
-    name: str
-    topic_id: TopicId
-    image: TopicImage | None
+    __slots__ = ("image", "name", "topic_id")
+
+    def __init__(self, name: str, topic_id: TopicId, image: TopicImage | None) -> None:
+        self.name = name
+        self.topic_id = topic_id
+        self.image = image
 
 
 def topic_ref(image: MetadataImage, name: str, topic_id: bytes) -> TopicRef:
@@ -43,20 +46,29 @@ def check_partition(topic: TopicRef, index: int) -> None:
         )
 
 
-class LeaderHint(NamedTuple):
+class LeaderHint:
     """Whom to ask instead; ``endpoint`` as the client's listener reaches it, if it is alive."""
 
-    leader: NodeId
-    leader_epoch: int
-    broker: BrokerImage | None
-    endpoint: Endpoint | None
+    __slots__ = ("broker", "endpoint", "leader", "leader_epoch")
+
+    def __init__(
+        self,
+        leader: NodeId = NO_LEADER,
+        leader_epoch: int = NO_EPOCH,
+        broker: BrokerImage | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        self.leader = leader
+        self.leader_epoch = leader_epoch
+        self.broker = broker
+        self.endpoint = endpoint
 
 
 def leader_hint(ctx: Context, name: str, index: int) -> LeaderHint:
     image = ctx.broker.images.current
     topic = image.topics.get(name)
     if topic is None or not 0 <= index < len(topic.partitions):
-        return LeaderHint(NO_LEADER, NO_EPOCH, None, None)
+        return LeaderHint()
     partition = topic.partitions[index]
     broker = image.brokers.get(partition.leader)
     endpoint = None

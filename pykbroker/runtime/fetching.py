@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.runtime.partition import HIGH_WATERMARK, LOG_END, TXN_COMMITTED, Partition
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import Answer, FetchEntry
-from pykbroker.state.truncation import diverging_epoch
+from pykbroker.state.replica import diverging_epoch
 from pykbroker.state.types import NO_EPOCH, NodeId
 from wire.errors import ErrorCode
 from wire.messages.fetch import (
@@ -80,14 +80,17 @@ class FetchParams:
         return self.replica_id >= 0
 
 
-class Reading(NamedTuple):
-    answers: list[Answer]
-    size: int
-    """Of all records."""
-    is_urgent: bool
-    """Something must be told at once: an error, a diverging epoch, a nearer replica."""
-    watched: list[tuple[Partition, FetchEntry]]
-    """What can be waited for."""
+class Reading:
+    __slots__ = ("answers", "is_urgent", "size", "watched")
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.size = 0
+        """Of all records."""
+        self.is_urgent = False
+        """Something must be told at once: an error, a diverging epoch, a nearer replica."""
+        self.watched: list[tuple[Partition, FetchEntry]] = []
+        """What can be waited for."""
 
 
 def read_partitions(
@@ -103,10 +106,9 @@ def read_partitions(
     Until the first records are found one batch may be larger than every limit, so that any batch
     can be fetched at all.
     """
-    answers: list[Answer] = []
-    watched: list[tuple[Partition, FetchEntry]] = []
+    reading = Reading()
+    answers, watched = reading.answers, reading.watched
     total = 0
-    is_urgent = False
     isolation = params.isolation
     for entry in entries:
         try:
@@ -117,7 +119,7 @@ def read_partitions(
                 # Told of with the rest, or fetches would spin.
                 data.aborted_transactions = []
             else:
-                is_urgent = True
+                reading.is_urgent = True
             answers.append(Answer(entry, data, 0))
             continue
         try:
@@ -128,14 +130,15 @@ def read_partitions(
             data, size = _read(replicas, partition, entry, params, left, update_followers)
         except KafkaError as error:
             answers.append(Answer(entry, failed(entry.partition, error.code), 0))
-            is_urgent = True
+            reading.is_urgent = True
             continue
         watched.append((partition, entry))
         if data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
-            is_urgent = True
+            reading.is_urgent = True
         total += size
         answers.append(Answer(entry, data, size))
-    return Reading(answers, total, is_urgent, watched)
+    reading.size = total
+    return reading
 
 
 _UNKNOWN = frozenset((ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))

@@ -7,7 +7,6 @@ when it is done; methods that say so do it themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
-    from pykbroker.runtime.purgatory import Counts, FetchWait, Wakeups
+    from pykbroker.runtime.purgatory import FetchWait, Wakeups
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.results import AppendInfo
     from pykbroker.state.controller.image import PartitionImage
@@ -41,16 +40,24 @@ HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
 """How far a reader sees: a consumer by its isolation level, a replica everything."""
 
 
-@dataclass(slots=True)
 class Surroundings:
     """What all partitions of a broker share."""
 
-    node_id: NodeId
-    clock: Clock
-    settings: DynamicSettings
-    images: Images
-    wakeups: Wakeups
-    counts: Counts
+    __slots__ = ("clock", "images", "node_id", "settings", "wakeups")
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        clock: Clock,
+        settings: DynamicSettings,
+        images: Images,
+        wakeups: Wakeups,
+    ) -> None:
+        self.node_id = node_id
+        self.clock = clock
+        self.settings = settings
+        self.images = images
+        self.wakeups = wakeups
 
 
 class Watched:

@@ -66,7 +66,7 @@ class ReplicaManager:
         self._clock = clock
         self._images = images
         self._settings = settings
-        self._shared = Surroundings(node_id, clock, settings, images, self.wakeups, self.counts)
+        self._shared = Surroundings(node_id, clock, settings, images, self.wakeups)
         self._by_id: dict[TopicId, dict[int, Partition]] = {}
         self._by_name: dict[str, dict[int, Partition]] = {}
         """The same inner tables."""

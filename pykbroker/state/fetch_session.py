@@ -10,7 +10,7 @@ until its name is known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from wire.errors import ErrorCode
 
@@ -69,12 +69,15 @@ class FetchEntry:
         self.log_start_offset = data.log_start_offset
 
 
-class Answer(NamedTuple):
+class Answer:
     """One partition's part of a response; ``size`` is that of its records."""
 
-    entry: FetchEntry
-    data: PartitionData
-    size: int
+    __slots__ = ("data", "entry", "size")
+
+    def __init__(self, entry: FetchEntry, data: PartitionData, size: int) -> None:
+        self.entry = entry
+        self.data = data
+        self.size = size
 
 
 class FetchSession:
@@ -158,9 +161,10 @@ class FetchContext:
             if session.epoch != self._epoch:
                 return ErrorCode.INVALID_FETCH_SESSION_EPOCH, session.session_id, []
             told = [a for a in answers if a.entry.is_news(a.data, a.size)]
-            for entry, data, size in told:
-                entry.told(data)
-                if size:
+            for answer in told:
+                entry = answer.entry
+                entry.told(answer.data)
+                if answer.size:
                     key = (entry.key, entry.partition)
                     if session.entries.pop(key, None) is not None:
                         session.entries[key] = entry

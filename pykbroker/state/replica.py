@@ -13,7 +13,7 @@ Values go in, decisions come out; the log is elsewhere. What must hold (KIP-101,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import NO_EPOCH, NO_LEADER, LeaderEpoch, NodeId
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pykbroker.state.controller.image import BrokerImage, PartitionImage
+    from pykbroker.state.log.epochs import EpochEnd, LeaderEpochCache
 
     Brokers = Mapping[NodeId, BrokerImage]
 
@@ -103,22 +104,23 @@ class Follower:
         return self.last_caught_up_ms is not None and now_ms - self.last_caught_up_ms <= max_lag_ms
 
 
-class IsrMember(NamedTuple):
-    node_id: NodeId
-    broker_epoch: int
-
-
-class IsrChange(NamedTuple):
+class IsrChange:
     """An AlterPartition to send. The leader recovered its log by leading: state RECOVERED."""
 
-    leader_epoch: int
-    partition_epoch: int
-    isr: tuple[IsrMember, ...]
-    is_expansion: bool
+    __slots__ = ("is_expansion", "isr", "leader_epoch", "partition_epoch")
+
+    def __init__(
+        self, leader_epoch: int, partition_epoch: int, isr: dict[NodeId, int], is_expansion: bool
+    ) -> None:
+        self.leader_epoch = leader_epoch
+        self.partition_epoch = partition_epoch
+        self.isr = isr
+        """With the broker epoch of each member's last fetch."""
+        self.is_expansion = is_expansion
 
     @property
     def nodes(self) -> frozenset[NodeId]:
-        return frozenset(member.node_id for member in self.isr)
+        return frozenset(self.isr)
 
 
 class ReplicaState:
@@ -351,15 +353,13 @@ class ReplicaState:
     def _propose(
         self, nodes: frozenset[NodeId], own_broker_epoch: int, *, is_expansion: bool
     ) -> IsrChange:
-        members = []
+        members = {}
         for node in sorted(nodes):
             epoch: int | None = own_broker_epoch
             if node != self.node_id:
                 epoch = self.followers[node].broker_epoch
-            members.append(IsrMember(node, NO_BROKER_EPOCH if epoch is None else epoch))
-        self.pending = IsrChange(
-            self.leader_epoch, self.partition_epoch, tuple(members), is_expansion
-        )
+            members[node] = NO_BROKER_EPOCH if epoch is None else epoch
+        self.pending = IsrChange(self.leader_epoch, self.partition_epoch, members, is_expansion)
         return self.pending
 
     def isr_changed(
@@ -392,3 +392,22 @@ class ReplicaState:
             self.pending = None
             return False
         return code not in _AWAIT_METADATA
+
+
+def diverging_epoch(
+    epochs: LeaderEpochCache,
+    last_fetched_epoch: int,
+    fetch_offset: int,
+    log_start_offset: int,
+    log_end_offset: int,
+) -> EpochEnd | None:
+    """The leader's answer to a fetch that names the epoch of its last record; None: go on."""
+    end = epochs.end_offset(last_fetched_epoch, log_end_offset)
+    if end.epoch == NO_EPOCH or fetch_offset < log_start_offset:
+        raise KafkaError(
+            ErrorCode.OFFSET_OUT_OF_RANGE,
+            f"Offset {fetch_offset} of epoch {last_fetched_epoch} is not in this log",
+        )
+    if end.epoch < last_fetched_epoch or end.end_offset < fetch_offset:
+        return end
+    return None

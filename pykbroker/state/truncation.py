@@ -1,39 +1,18 @@
-"""Where two logs part, told by leader epochs alone (KIP-101, 279, 595).
+"""What a follower cuts off to agree with its leader, told by leader epochs alone (KIP-101, 279).
 
-A follower never truncates to its high watermark: that may lag, and what lies above it may be
-committed. The leader says where the follower's last epoch ended in the leader's own log; the
-follower cuts there, as often as it takes until both agree.
+It never truncates to its high watermark: that may lag, and what lies above it may be committed.
+The leader says where the follower's last epoch ended in the leader's own log (``diverging_epoch``
+in ``replica``); the follower cuts there, as often as it takes until both agree.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.epochs import UNDEFINED_EPOCH, EpochEnd
-from wire.errors import ErrorCode
+from pykbroker.state.log.epochs import UNDEFINED_EPOCH
 
 if TYPE_CHECKING:
-    from pykbroker.state.log.epochs import LeaderEpochCache
-
-
-def diverging_epoch(
-    epochs: LeaderEpochCache,
-    last_fetched_epoch: int,
-    fetch_offset: int,
-    log_start_offset: int,
-    log_end_offset: int,
-) -> EpochEnd | None:
-    """The leader's answer to a fetch that names the epoch of its last record; None: go on."""
-    end = epochs.end_offset(last_fetched_epoch, log_end_offset)
-    if end.epoch == UNDEFINED_EPOCH or fetch_offset < log_start_offset:
-        raise KafkaError(
-            ErrorCode.OFFSET_OUT_OF_RANGE,
-            f"Offset {fetch_offset} of epoch {last_fetched_epoch} is not in this log",
-        )
-    if end.epoch < last_fetched_epoch or end.end_offset < fetch_offset:
-        return end
-    return None
+    from pykbroker.state.log.epochs import EpochEnd, LeaderEpochCache
 
 
 class Truncation(NamedTuple):

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.epochs import EpochEnd, EpochEntry, LeaderEpochCache
+from pykbroker.state.replica import diverging_epoch
 from pykbroker.state.truncation import (
     OutOfRange,
     Truncation,
-    diverging_epoch,
     follower_high_watermark,
     out_of_range,
     truncation,
