@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 logger = get_logger("pykbroker.handlers.produce")
 
 ACKS_ALL, ACKS_NONE = -1, 0
-NO_LEADER_HINT = LeaderIdAndEpoch()
+# The definition's own default, shared: nothing ever changes it.
+NO_LEADER_HINT: LeaderIdAndEpoch = PartitionProduceResponse.definitions["current_leader"][1].default
 _LOW_BITS = ATTRIBUTES + 1
 
 # Of these Kafka tells nothing but the code.

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 NO_REPLICA = -1
 
-# Parts of most answers, and never changed: shared, so that a partition costs one object.
-NO_DIVERGENCE = EpochEndOffset()
-NO_LEADER_HINT = LeaderIdAndEpoch()
-NO_SNAPSHOT = SnapshotId()
+# Parts of most answers, and never changed: the definition's own defaults, so that a partition costs
+# one object, and that encoding finds them to be defaults at a glance.
+NO_DIVERGENCE: EpochEndOffset = PartitionData.definitions["diverging_epoch"][1].default
+NO_LEADER_HINT: LeaderIdAndEpoch = PartitionData.definitions["current_leader"][1].default
+NO_SNAPSHOT: SnapshotId = PartitionData.definitions["snapshot_id"][1].default
 
 
 class FetchParams:
