@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pykbroker.config.settings import DynamicSettings
+    from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.storage.directory import LogDirectory
@@ -190,6 +191,7 @@ class ReplicaManager:
         self, topic: TopicImage, image: MetadataImage, elected: list[Partition]
     ) -> None:
         table = self._by_id.get(topic.topic_id)
+        config: LogConfig | None = None
         for index, decided in enumerate(topic.partitions):
             partition = table.get(index) if table else None
             if self.node_id not in decided.replicas:
@@ -200,10 +202,13 @@ class ReplicaManager:
             if partition is None:
                 if (topic.topic_id, index) in self._offline:
                     continue
-                partition = self._create(topic, index, image)
+                config = config or self._config(topic.name, image)
+                partition = self._create(topic, index, config)
                 if partition is None:
                     continue
                 table = self._by_id[topic.topic_id]
+            elif decided.partition_epoch <= partition.state.partition_epoch:
+                continue
             was_leader = partition.is_leader
             if decided.leader == self.node_id:
                 if partition.lead(decided):
@@ -211,9 +216,11 @@ class ReplicaManager:
             elif partition.follow(decided) and was_leader:
                 self._resigned(partition)
 
-    def _create(self, topic: TopicImage, index: int, image: MetadataImage) -> Partition | None:
+    def _config(self, name: str, image: MetadataImage) -> LogConfig:
+        return log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
+
+    def _create(self, topic: TopicImage, index: int, config: LogConfig) -> Partition | None:
         topic_partition = TopicPartition(topic.name, index)
-        config = log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, topic.name))
         try:
             log = self.logs.get_or_create(
                 topic_partition,
@@ -276,7 +283,7 @@ class ReplicaManager:
         table = self._by_name.get(name)
         if not table:
             return
-        config = log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
+        config = self._config(name, image)
         for partition in table.values():
             partition.configure(config)
 
