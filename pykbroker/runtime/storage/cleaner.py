@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import anyio
+
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.handles import FileHandles
@@ -74,6 +76,8 @@ class Cleaner:
         self._offsets: dict[str, dict[TopicPartition, int]] = {}
         """By log directory: the cleaner checkpoint."""
         self._uncleanable: set[PartitionLog] = set()
+        self._pauses: set[anyio.CancelScope] = set()
+        manager.settings.on_change(self._settings_changed)
 
     # Choosing
 
@@ -84,7 +88,21 @@ class Cleaner:
         while True:
             if not settings.current.int("log.cleaner.threads") or not await self.clean_dirtiest():
                 backoff_ms = settings.current.int("log.cleaner.backoff.ms")
-                await self._clock.sleep(max(backoff_ms, 1))
+                await self._pause(max(backoff_ms, 1))
+
+    async def _pause(self, delay_ms: int) -> None:
+        """Cut short when the cleaner's settings change: they may have asked for a shorter one."""
+        with anyio.CancelScope() as pause:
+            self._pauses.add(pause)
+            try:
+                await self._clock.sleep(delay_ms)
+            finally:
+                self._pauses.discard(pause)
+
+    def _settings_changed(self, names: frozenset[str]) -> None:
+        if any(name.startswith("log.cleaner.") for name in names):
+            for pause in self._pauses:
+                pause.cancel()
 
     async def clean_dirtiest(self) -> bool:
         """Clean the log that needs it most; False if none does."""
@@ -225,7 +243,7 @@ class Cleaner:
             if done is None:
                 return
             limit = self._manager.settings.current.float("log.cleaner.io.max.bytes.per.second")
-            await self._clock.sleep(int(done * 1000 / limit))
+            await self._pause(int(done * 1000 / limit))
 
     async def _remember(self, log: PartitionLog, end_offset: int) -> None:
         known = self._cleaned_offsets(log)

@@ -142,6 +142,7 @@ class PartitionLog:
         self._flushes = config.flush_messages != NEVER or config.flush_ms != NEVER
         self._intakes.clear()
         if self.is_loaded:
+            self._flush_is_due = False
             self._flush_if_due()
 
     def _intake(self, origin: AppendOrigin) -> Intake:
@@ -664,8 +665,12 @@ class PartitionLog:
 
     def _flush_if_due(self) -> None:
         """What was found on disk, or written under other settings, may need a sync now."""
-        if self.log_end_offset - self.recovery_point >= self._config.flush_messages:
+        unsynced = self.log_end_offset - self.recovery_point
+        if unsynced >= self._config.flush_messages:
             self.upkeep.flush_soon(self)
+        elif unsynced and self._config.flush_ms != NEVER:
+            self._flush_is_due = True
+            self.upkeep.flush_within(self, self._config.flush_ms)
 
     @property
     def synced_end_offset(self) -> int:

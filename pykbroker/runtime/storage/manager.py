@@ -74,6 +74,17 @@ class LogManager:
         self.on_directory_failed: Callable[[str, list[PartitionLog]], None] | None = None
         self._ignored = ignored_names
         self.upkeep = LogUpkeep(self)
+        self._settings_changed(frozenset())
+        settings.on_change(self._settings_changed)
+
+    def _settings_changed(self, _: frozenset[str]) -> None:
+        settings, context = self.settings.current, self.context
+        context.producer_id_expiration_ms = settings.int("producer.id.expiration.ms")
+        walk = settings.bool("pykbroker.validate.records")
+        if walk != context.validate_records:
+            context.validate_records = walk
+            for log in (*self.logs.values(), *self.futures.values()):
+                log.config = log.config  # what it made of it is out of date
 
     # Starting
 
