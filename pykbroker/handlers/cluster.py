@@ -108,6 +108,8 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
     )
     nodes = []
     for node, broker in sorted(image.brokers.items()):
+        if broker.fenced:
+            continue
         is_voter = node == image.controller_id
         state = ReplicaState(
             replica_id=node,

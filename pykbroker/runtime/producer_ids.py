@@ -45,12 +45,16 @@ class ProducerIds:
     async def _fetch(self) -> None:
         broker = self._images.current.brokers.get(self._node_id)
         if broker is None:
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, "Not registered yet.")
-        response = await self._controller.call(
-            AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=broker.epoch)
-        )
-        if response.error_code:
-            # Clients ask again after this one.
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+            raise _try_again("not registered yet")
+        request = AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=broker.epoch)
+        try:
+            response = await self._controller.call(request)
+        except KafkaError as error:
+            raise _try_again(str(error)) from error
         self._next = response.producer_id_start
         self._end = response.producer_id_start + response.producer_id_len
+
+
+def _try_again(reason: str) -> KafkaError:
+    """The error after which every client asks again."""
+    return KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, reason)
