@@ -17,7 +17,7 @@ from wire.layout import layout_of
 from wire.schema import Struct
 
 protocol = pytest.importorskip("kafka.protocol")
-SAMPLES = 3
+SAMPLES = 2
 WITH_OPERATIONS = {"DescribeClusterResponse", "DescribeGroupsResponse", "MetadataResponse"}
 """Their authorized operations are bits to us and a set to them, which they do not write again."""
 

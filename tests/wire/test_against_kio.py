@@ -25,7 +25,7 @@ kio_schema = pytest.importorskip("kio.schema")
 serial = importlib.import_module("kio.serial")
 EntityType = importlib.import_module("kio.static.constants").EntityType
 
-SAMPLES = 3
+SAMPLES = 2
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 MILLISECOND = datetime.timedelta(milliseconds=1)
 
@@ -37,7 +37,8 @@ def entities() -> dict[tuple[str, int], Any]:
     for module in pkgutil.walk_packages(kio_schema.__path__, "kio.schema."):
         if ".v" not in module.name or module.ispkg:
             continue
-        for value in vars(importlib.import_module(module.name)).values():
+        values: list[Any] = list(vars(importlib.import_module(module.name)).values())
+        for value in values:
             own = isinstance(value, type) and value.__module__ == module.name
             if own and dataclasses.is_dataclass(value) and value.__type__ is not EntityType.nested:
                 found[value.__name__, int(value.__version__)] = value
