@@ -59,6 +59,7 @@ def delete_records(
                 result.low_watermark = -1
                 result.error_code = error.code
         response.topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=results))
+    ctx.broker.replicas.wakeups.run()
     if not waits:
         return response
     return AckWait(

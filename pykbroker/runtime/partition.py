@@ -7,10 +7,9 @@ when it is done; methods that say so do it themselves.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.log import get_logger
+from pykbroker.runtime.purgatory import OffsetWaits
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.producers import AppendOrigin
 from pykbroker.state.replica import ReplicaState
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
-    from pykbroker.runtime.purgatory import FetchWait, Wakeups
+    from pykbroker.runtime.purgatory import FetchWait, Outcome, Wakeups
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.results import AppendInfo
     from pykbroker.state.controller.image import PartitionImage
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from wire.messages.fetch import FetchPartition
     from wire.records.record import Record
     from wire.schema import Buffer
-
-logger = get_logger("pykbroker.runtime.partition")
 
 ACKS_ALL = -1
 HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
@@ -78,8 +75,8 @@ class Partition:
     __slots__ = (
         "_closed_log",
         "_commits",
+        "_deletions",
         "_fetches",
-        "_low_watermarks",
         "_shared",
         "bytes_in",
         "bytes_out",
@@ -108,9 +105,9 @@ class Partition:
         """A copy in the making in another log directory."""
         self._closed_log = log
         self._shared = shared
-        self._commits: dict[object, tuple[int, Callable[[ErrorCode], None]]] = {}
+        self._commits = OffsetWaits(shared.wakeups)
         self._fetches: dict[FetchWait[Any], Watched] = {}
-        self._low_watermarks: dict[object, tuple[int, Callable[[ErrorCode], None]]] = {}
+        self._deletions = OffsetWaits(shared.wakeups)
         # From and to clients, since this broker holds the partition.
         self.records_in = self.bytes_in = self.bytes_out = 0
 
@@ -249,7 +246,7 @@ class Partition:
         if offset is not None and offset > log.high_watermark:
             log.update_high_watermark(offset)
             if self._commits:
-                self._wake_committed(offset)
+                self._commits.reached(offset)
         if self._fetches:
             self._offer()
 
@@ -259,9 +256,7 @@ class Partition:
             self._advance()
         self._shared.wakeups.run()
 
-    def when_committed(
-        self, offset: int, callback: Callable[[ErrorCode], None]
-    ) -> Callable[[], None]:
+    def when_committed(self, offset: int, callback: Outcome) -> Callable[[], None]:
         """Once the high watermark has reached ``offset`` (NONE), or this leadership has ended
         (why it has). At once if it has already. Called at most once, and never once the returned
         function was called.
@@ -272,13 +267,9 @@ class Partition:
         if self.log.high_watermark >= offset:
             callback(ErrorCode.NONE)
             return _nothing
-        token = object()
-        self._commits[token] = (offset, callback)
-        return lambda: self._cancel_commit(token)
+        return self._commits.add(offset, callback)
 
-    def when_replicated(
-        self, offset: int, callback: Callable[[ErrorCode], None]
-    ) -> Callable[[], None]:
+    def when_replicated(self, offset: int, callback: Outcome) -> Callable[[], None]:
         """``when_committed`` as acks=all means it: with too few in sync by then, the records are
         in the log, yet the producer is told NOT_ENOUGH_REPLICAS_AFTER_APPEND."""
 
@@ -291,24 +282,6 @@ class Partition:
             callback(code)
 
         return self.when_committed(offset, committed)
-
-    def _cancel_commit(self, token: object) -> None:
-        self._commits.pop(token, None)
-
-    def _wake_committed(self, offset: int) -> None:
-        reached = [token for token, (wanted, _) in self._commits.items() if wanted <= offset]
-        for token in reached:
-            self._wake_commit(token, ErrorCode.NONE)
-
-    def _wake_commit(self, token: object, code: ErrorCode) -> None:
-        """Until it runs it can still be cancelled."""
-
-        def run() -> None:
-            waiting = self._commits.pop(token, None)
-            if waiting is not None:
-                waiting[1](code)
-
-        self._shared.wakeups.add(run)
 
     # Waiting fetches
 
@@ -382,8 +355,7 @@ class Partition:
         )
         if follower.log_end_offset != had:
             self._advance()
-        if self._low_watermarks:
-            self._wake_low_watermarks()
+        self._records_deleted()
 
     # Deleting records
 
@@ -404,7 +376,8 @@ class Partition:
                 ErrorCode.OFFSET_OUT_OF_RANGE,
                 f"The offset {offset} for partition {self.topic_partition} is not valid",
             )
-        log.advance_log_start_offset(offset)
+        if log.advance_log_start_offset(offset):
+            self._records_deleted()
         return offset
 
     def low_watermark(self) -> int:
@@ -415,9 +388,12 @@ class Partition:
             low = min(low, self.future_log.log_start_offset)
         return low
 
-    def when_deleted(
-        self, offset: int, callback: Callable[[ErrorCode], None]
-    ) -> Callable[[], None]:
+    def _records_deleted(self) -> None:
+        """Some replica may have deleted records."""
+        if self._deletions:
+            self._deletions.reached(self.low_watermark())
+
+    def when_deleted(self, offset: int, callback: Outcome) -> Callable[[], None]:
         """As ``when_committed``, for the low watermark."""
         if not self.state.is_leader:
             callback(ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -425,16 +401,7 @@ class Partition:
         if self.low_watermark() >= offset:
             callback(ErrorCode.NONE)
             return _nothing
-        token = object()
-        self._low_watermarks[token] = (offset, callback)
-        return lambda: _drop(self._low_watermarks, token)
-
-    def _wake_low_watermarks(self) -> None:
-        low = self.low_watermark()
-        for token, (offset, callback) in list(self._low_watermarks.items()):
-            if offset <= low:
-                del self._low_watermarks[token]
-                self._shared.wakeups.add(partial(callback, ErrorCode.NONE))
+        return self._deletions.add(offset, callback)
 
     # Elections. The caller runs the wakeups.
 
@@ -464,7 +431,7 @@ class Partition:
         """Followers may have been fenced, or let in again."""
         if self.state.followers:
             self._advance()
-            self._wake_low_watermarks()
+            self._records_deleted()
 
     def configure(self, config: LogConfig) -> None:
         log = self._closed_log
@@ -484,7 +451,7 @@ class Partition:
         self._wake_fetches()
         if self.state.is_leader:
             self._advance()
-        self._wake_low_watermarks()
+        self._records_deleted()
 
     def end(self, code: ErrorCode) -> None:
         """This broker holds the partition no longer, or can no longer reach its log."""
@@ -492,11 +459,8 @@ class Partition:
         self._interrupt(code)
 
     def _interrupt(self, code: ErrorCode) -> None:
-        for token in list(self._commits):
-            self._wake_commit(token, code)
-        for token, (_, callback) in list(self._low_watermarks.items()):
-            del self._low_watermarks[token]
-            self._shared.wakeups.add(partial(callback, code))
+        self._commits.interrupt(code)
+        self._deletions.interrupt(code)
         self._wake_fetches()
 
 
@@ -517,10 +481,6 @@ def _available(log: PartitionLog, watched: Watched, bound: int) -> int | None:
         return None
     end = segment.size if bound >= log.log_end_offset else segment.locate(bound)
     return end - watched.position
-
-
-def _drop(waits: dict[object, Any], token: object) -> None:
-    waits.pop(token, None)
 
 
 def _nothing() -> None:

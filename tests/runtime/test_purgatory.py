@@ -189,8 +189,8 @@ def test_an_abandoned_wait_holds_nothing(three: DataPath) -> None:
     three.append(b"a")
     produced = Produced(three, (0, 1), (1, 1))
     produced.wait.deferral.abandon()
-    assert three.partition()._commits == {}
-    assert three.partition(index=1)._commits == {}
+    assert len(three.partition()._commits) == 0
+    assert len(three.partition(index=1)._commits) == 0
     assert three.replicas.counts.waiting[PRODUCE] == 0
     for node in (2, 3):
         follow(three, node, 1)
