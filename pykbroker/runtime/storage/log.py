@@ -485,9 +485,12 @@ class PartitionLog:
             )
         bound = end if upper_bound is None or upper_bound > end else upper_bound
         records: Buffer = b""
+        aborted: list[AbortedTxn] | None = [] if with_aborted else None
         if offset < bound:
             try:
                 records = self._read_segments(offset, max_bytes, bound, min_one_batch)
+                if with_aborted and records:
+                    aborted = self._aborted_in(offset, records)
             except CorruptBatch as problem:
                 raise KafkaError(
                     ErrorCode.CORRUPT_MESSAGE, f"{self.topic_partition}: {problem}"
@@ -500,7 +503,7 @@ class PartitionLog:
             self.last_stable_offset,
             self.high_watermark,
             end,
-            self.aborted_in(offset, records, bound) if with_aborted else None,
+            aborted,
         )
 
     def _read_segments(self, offset: int, max_bytes: int, bound: int, min_one: bool) -> Buffer:
@@ -513,12 +516,12 @@ class PartitionLog:
                 return found[1]
         return b""
 
-    def aborted_in(self, offset: int, records: Buffer, bound: int) -> list[AbortedTxn]:
+    def _aborted_in(self, offset: int, records: Buffer) -> list[AbortedTxn]:
         """Aborted transactions that touch what was read."""
         end = offset
         for _, header in iter_headers(records):
-            end = header.last_offset + 1
-        return self.aborted_between(offset, min(end, bound))
+            end = header.next_offset
+        return self.aborted_between(offset, end)
 
     def aborted_between(self, offset: int, end: int) -> list[AbortedTxn]:
         found: list[AbortedTxn] = []
