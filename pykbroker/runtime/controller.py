@@ -24,7 +24,7 @@ from pykbroker.state.controller.brokers import next_to_settle, settle
 from pykbroker.state.controller.decide import decide
 from pykbroker.state.controller.decision import Decision
 from pykbroker.state.controller.facts import Change, encode_value
-from pykbroker.state.controller.feature_updates import first_levels
+from pykbroker.state.controller.feature_levels import first_levels
 from pykbroker.state.controller.keys import partition_key
 from pykbroker.state.controller.leadership import elect_uncleanly, rebalance_leaders
 from pykbroker.state.errors import KafkaError

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.state.controller.decision import Decision, Note, View
-from pykbroker.state.controller.facts import Change
-from pykbroker.state.controller.keys import feature_key
+from pykbroker.state.controller.feature_levels import level_change
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.features import (
     KAFKA_FEATURES,
     METADATA_VERSION,
-    NEW_CLUSTER_LEVELS,
     SUPPORTED_FEATURES,
 )
 from wire.errors import ErrorCode
-from wire.messages.metadata_records import FeatureLevelRecord
 from wire.messages.update_features import UpdatableFeatureResult, UpdateFeaturesResponse
 
 if TYPE_CHECKING:
@@ -25,13 +22,6 @@ if TYPE_CHECKING:
     from wire.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
 
 UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE = 1, 2, 3
-
-
-def first_levels(image: MetadataImage) -> list[Change]:
-    """What a cluster that has no levels yet starts with."""
-    if image.features:
-        return []
-    return [_change(name, level) for name, level in NEW_CLUSTER_LEVELS.items()]
 
 
 def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[UpdateFeaturesResponse]:
@@ -56,16 +46,10 @@ def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[Upda
     for update in wanted.values():
         level = update.max_version_level
         if level != view.image.features.get(update.feature, 0):
-            decision.changes.append(_change(update.feature, level))
+            decision.changes.append(level_change(update.feature, level))
             fields = {"feature": update.feature, "level": level}
             decision.notes.append(Note("feature level changed", fields))
     return decision
-
-
-def _change(name: str, level: int) -> Change:
-    if level == 0:
-        return Change(feature_key(name), None)
-    return Change(feature_key(name), FeatureLevelRecord(name=name, feature_level=level))
 
 
 def _check(update: FeatureUpdateKey, image: MetadataImage) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pykbroker.state.controller.feature_updates import first_levels, update_features
+from pykbroker.state.controller.feature_levels import first_levels
+from pykbroker.state.controller.feature_updates import update_features
 from tests.support.cluster_images import Cluster
 from wire.errors import ErrorCode
 from wire.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
