@@ -17,7 +17,6 @@ from pykbroker import __version__
 from pykbroker.config.listeners import SECURITY_PROTOCOLS, format_address
 from pykbroker.config.settings import DynamicSettings
 from pykbroker.edges.listener import Listener, bind
-from pykbroker.handlers import registry
 from pykbroker.handlers.connections import Connections
 from pykbroker.log import get_logger
 from pykbroker.runtime.controller import Controller, ControllerClient
@@ -87,7 +86,6 @@ class Broker:
         http_port: int | None = None,
         ignored_names: Sequence[str] = (),
     ) -> None:
-        registry.load()
         self.settings = DynamicSettings(loaded.settings)
         self.node_id = NodeId(loaded.settings.int("node.id"))
         self._configured = loaded.listeners

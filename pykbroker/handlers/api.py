@@ -11,7 +11,6 @@ per topic or partition are for the handler to put in place.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pykbroker.runtime.waiters import Deferral
@@ -33,7 +32,7 @@ class CloseConnection(Exception):
 
 
 HANDLERS: dict[int, Handler] = {}
-"""By API key. What ApiVersions advertises is wire's range for exactly these keys."""
+"""By API key, as far as their modules are loaded; ``registry`` knows all."""
 
 
 def handles(request: type[R]) -> Callable[[Callable[[R, Context], Any]], Callable[..., Any]]:
@@ -46,31 +45,62 @@ def handles(request: type[R]) -> Callable[[Callable[[R, Context], Any]], Callabl
     return register
 
 
-@dataclass(slots=True)
 class Connection:
     """What is known of the client at the other end of one connection."""
 
-    peer: Peer
-    number: int
-    principal: str = "User:ANONYMOUS"
-    client_software_name: str = ""
-    client_software_version: str = ""
+    __slots__ = (
+        "client_software_name",
+        "client_software_version",
+        "number",
+        "peer",
+        "principal",
+    )
+
+    def __init__(self, peer: Peer, number: int) -> None:
+        self.peer = peer
+        self.number = number
+        self.principal = "User:ANONYMOUS"
+        self.client_software_name = ""
+        self.client_software_version = ""
 
 
-@dataclass(slots=True)
 class Context:
     """One request's surroundings."""
 
-    broker: Services
-    connection: Connection
-    api_key: int
-    api_version: int
-    client_id: str | None
-    correlation_id: int
-    received_ms: int
-    """Monotonic."""
-    request_bytes: int = 0
-    busy_ns: int = 0
-    """How long the handler ran; measured only where a quota needs it."""
-    is_exempt: bool = False
-    """Another broker's request: no client quota counts it."""
+    __slots__ = (
+        "api_key",
+        "api_version",
+        "broker",
+        "busy_ns",
+        "client_id",
+        "connection",
+        "correlation_id",
+        "is_exempt",
+        "received_ms",
+        "request_bytes",
+    )
+
+    def __init__(
+        self,
+        broker: Services,
+        connection: Connection,
+        api_key: int,
+        api_version: int,
+        client_id: str | None,
+        correlation_id: int,
+        received_ms: int,
+        request_bytes: int = 0,
+    ) -> None:
+        self.broker = broker
+        self.connection = connection
+        self.api_key = api_key
+        self.api_version = api_version
+        self.client_id = client_id
+        self.correlation_id = correlation_id
+        self.received_ms = received_ms
+        """Monotonic."""
+        self.request_bytes = request_bytes
+        self.busy_ns = 0
+        """How long the handler ran; measured only where a quota needs it."""
+        self.is_exempt = False
+        """Another broker's request: no client quota counts it."""

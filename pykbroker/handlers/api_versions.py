@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pykbroker.handlers.api import HANDLERS, Context, handles
+from pykbroker.handlers.api import Context, handles
+from pykbroker.handlers.registry import SERVED
 from pykbroker.state.features import SUPPORTED_FEATURES
 from wire.apis import API_BY_KEY, ApiKey
 from wire.errors import ErrorCode
@@ -32,7 +33,7 @@ def served_ranges(hidden: Collection[int] = ()) -> list[ApiVersion]:
         ApiVersion(
             api_key=key, min_version=API_BY_KEY[key].min_version, max_version=api_max_version(key)
         )
-        for key in sorted(HANDLERS)
+        for key in sorted(SERVED)
         if API_BY_KEY[key].is_client_facing and key not in hidden
     ]
 

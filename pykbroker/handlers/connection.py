@@ -15,8 +15,8 @@ from collections import deque
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.handlers.api import HANDLERS, CloseConnection, Connection, Context
-from pykbroker.handlers.error_response import error_response
+from pykbroker.handlers.api import CloseConnection, Connection, Context
+from pykbroker.handlers.registry import SERVED, handler
 from pykbroker.log import DEBUG, get_logger
 from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.errors import KafkaError
@@ -186,7 +186,7 @@ class ClientConnection:
         try:
             header, offset = request_header(frame)
             api = API_BY_KEY.get(header.api_key)
-            if api is None or header.api_key not in HANDLERS:
+            if api is None or header.api_key not in SERVED:
                 raise DecodeError(f"API {header.api_key} is not served")
             known = api.min_version <= header.api_version <= api.max_version
             if not known and header.api_key != ApiKey.API_VERSIONS:
@@ -219,7 +219,7 @@ class ClientConnection:
         clock = self._broker.clock
         begun_ns = clock.monotonic_ns() if self._broker.quotas.measures_time else 0
         try:
-            answer = HANDLERS[context.api_key](request, context)
+            answer = handler(context.api_key)(request, context)
         except CloseConnection:
             self._frames.clear()
             self._transport.close()
@@ -269,6 +269,8 @@ class ClientConnection:
         self._deferred(slot, response)
 
     def _failure(self, request: Request, context: Context, error: Exception) -> Response:
+        from pykbroker.handlers.error_response import error_response
+
         if isinstance(error, KafkaError):
             return error_response(request, error.code, error.message)
         logger.error(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pykbroker.log import get_logger
 from pykbroker.state.coordinator import CoordinatorRecord
+from pykbroker.state.errors import KafkaError
+from wire.errors import EncodeError, ErrorCode
 from wire.persisted import decode_control_key, decode_record, encode_record
 from wire.records.batch import iter_headers
 from wire.records.record import ControlType, Record, iter_records
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock
     from pykbroker.runtime.replica_manager import Partition
     from pykbroker.state.coordinator import Shard
-    from wire.errors import ErrorCode
     from wire.persisted import RecordTypes
     from wire.records.batch import BatchHeader
 
@@ -27,8 +27,7 @@ READ_BYTES = 1 << 16
 """Replayed in one turn; some thousand records."""
 
 
-@dataclass(slots=True)
-class LoggedRecord:
+class LoggedRecord(NamedTuple):
     offset: int
     producer_id: int
     record: CoordinatorRecord
@@ -37,8 +36,7 @@ class LoggedRecord:
         shard.replay(self.record, self.offset, self.producer_id)
 
 
-@dataclass(slots=True)
-class LoggedMarker:
+class LoggedMarker(NamedTuple):
     """The end of a transaction."""
 
     producer_id: int
@@ -104,10 +102,13 @@ class PartitionCoordinatorLog:
     def append(self, records: list[CoordinatorRecord]) -> int:
         """One batch, whole or not at all; the offset of its first record."""
         timestamp = self._clock.wall_ms()
-        encoded = [
-            Record(offset, timestamp, *encode_record(*record))
-            for offset, record in enumerate(records)
-        ]
+        try:
+            encoded = [
+                Record(offset, timestamp, *encode_record(*record))
+                for offset, record in enumerate(records)
+            ]
+        except EncodeError as error:
+            raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, str(error)) from error
         info = self._partition.append_records(encoded, compression=self._compression)
         return info.first_offset
 

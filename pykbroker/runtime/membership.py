@@ -6,8 +6,7 @@ given up. After a loss everything begins again with a new lease and a higher bro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -22,6 +21,8 @@ from wire.messages.broker_heartbeat import BrokerHeartbeatRequest
 from wire.messages.metadata_records import BrokerEndpoint, BrokerFeature, RegisterBrokerRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, MetadataStore
     from pykbroker.runtime.controller import Controller, ControllerClient
@@ -46,8 +47,7 @@ class NodeIdInUse(RegistrationRefused):
     """Another broker is registered under its id, and that one's lease lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """What a broker says of itself."""
 
     node_id: NodeId
@@ -60,7 +60,7 @@ class Announcement:
     clean_epoch: int = -1
     """The broker epoch under which this broker last stopped cleanly; -1 without proof of it."""
     is_controller: bool = True
-    features: dict[str, tuple[int, int]] = field(default_factory=lambda: dict(SUPPORTED_FEATURES))
+    features: Mapping[str, tuple[int, int]] = SUPPORTED_FEATURES
 
 
 class Membership:

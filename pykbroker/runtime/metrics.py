@@ -28,7 +28,13 @@ class Metrics:
 
     def readings(self) -> list[Reading]:
         found: list[Reading] = [
-            ("gauge", "pykbroker_build_info", "The version of pykbroker", {"version": __version__}, 1)
+            (
+                "gauge",
+                "pykbroker_build_info",
+                "The version of pykbroker",
+                {"version": __version__},
+                1,
+            )
         ]
         for source in self._sources:
             found.extend(source())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,20 +20,56 @@ if TYPE_CHECKING:
     from pykbroker.state.types import NodeId
 
 
-@dataclass(slots=True)
 class Services:
-    node_id: NodeId
-    clock: Clock
-    rng: Random
-    settings: DynamicSettings
-    images: Images
-    replicas: ReplicaManager
-    controller: ControllerClient
-    groups: GroupCoordinator
-    quotas: Quotas
-    fetch_sessions: FetchSessionCache
-    telemetry: Telemetry
-    producer_ids: ProducerIds
-    spawn: Callable[..., object]
-    """Start a coroutine function in the broker's task group."""
-    metrics: Any = None
+    """Filled in once, by keyword, before the first request."""
+
+    __slots__ = (
+        "clock",
+        "controller",
+        "fetch_sessions",
+        "groups",
+        "images",
+        "metrics",
+        "node_id",
+        "producer_ids",
+        "quotas",
+        "replicas",
+        "rng",
+        "settings",
+        "spawn",
+        "telemetry",
+    )
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        clock: Clock,
+        rng: Random,
+        settings: DynamicSettings,
+        images: Images,
+        replicas: ReplicaManager,
+        controller: ControllerClient,
+        groups: GroupCoordinator,
+        quotas: Quotas,
+        fetch_sessions: FetchSessionCache,
+        telemetry: Telemetry,
+        producer_ids: ProducerIds,
+        spawn: Callable[..., object],
+        metrics: Any = None,
+    ) -> None:
+        self.node_id = node_id
+        self.clock = clock
+        self.rng = rng
+        self.settings = settings
+        self.images = images
+        self.replicas = replicas
+        self.controller = controller
+        self.groups = groups
+        self.quotas = quotas
+        self.fetch_sessions = fetch_sessions
+        self.telemetry = telemetry
+        self.producer_ids = producer_ids
+        self.spawn = spawn
+        """Starts a coroutine function in the broker's task group."""
+        self.metrics = metrics

@@ -7,7 +7,6 @@ forget (who is joining, when a session ends), may change on the way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -43,16 +42,23 @@ class Reply(NamedTuple):
     response: Any
 
 
-@dataclass(slots=True)
 class Decision:
     """What the runtime must do, in this order: append the records as one batch and replay them;
     once the high watermark has passed them, give the replies."""
 
-    records: list[CoordinatorRecord] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
-    assumed_by: str | None = None
-    """Whose soft state already takes the records for granted. If they cannot be appended it must
-    be brought back to the hard state with ``revert``."""
+    __slots__ = ("assumed_by", "records", "replies")
+
+    def __init__(
+        self,
+        records: list[CoordinatorRecord] | None = None,
+        replies: list[Reply] | None = None,
+        assumed_by: str | None = None,
+    ) -> None:
+        self.records = [] if records is None else records
+        self.replies = [] if replies is None else replies
+        self.assumed_by = assumed_by
+        """Whose soft state already takes the records for granted. If they cannot be appended
+        it must be brought back to the hard state with ``revert``."""
 
     def reply(self, waiter: Waiter, response: Any) -> None:
         self.replies.append(Reply(waiter, response))

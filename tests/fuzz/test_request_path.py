@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pykbroker.handlers.api import HANDLERS
+from pykbroker.handlers.registry import SERVED
 from pykbroker.log import CURRENT, ERROR, Log
 from tests.support.grammar import Grammar, mutate
 from tests.support.in_process import Wire, broker_in_process
@@ -30,7 +30,7 @@ GROWTH_LIMIT_BYTES = 192 * 1024 * 1024
 def seeds(grammar: Grammar, per_version: int) -> list[bytes]:
     """Valid frames of every API and version that is served."""
     found = []
-    for key in sorted(HANDLERS):
+    for key in sorted(SERVED):
         api = API_BY_KEY[key]
         for version in range(api.min_version, api.max_version + 1):
             found.extend(grammar.frame(api, version) for _ in range(per_version))

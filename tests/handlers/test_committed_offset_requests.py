@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pykbroker.state.controller.image import replace
 from pykbroker.state.group.offsets import CommittedOffset, OffsetKey
 from pykbroker.state.group.records import offset_record
 from tests.support.group_path import GROUP, GroupPath, join, join_request, stable, sync_request

@@ -430,7 +430,7 @@ def test_a_storage_error_has_an_older_name(path: DataPath) -> None:
 
 
 def quota(path: DataPath, rate: float) -> None:
-    from dataclasses import replace
+    from pykbroker.state.controller.image import replace
 
     entity = QuotaEntity((("client-id", None),))
     path.change(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pykbroker.state.controller.image import TopicImage
+from pykbroker.state.controller.image import TopicImage, replace
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchEntry
 from pykbroker.state.types import TopicPartition

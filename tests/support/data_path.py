@@ -5,7 +5,6 @@ Topics come and go, and leaders change, through ``DataPath.change``, as the meta
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +25,7 @@ from pykbroker.state.controller.image import (
     MetadataImage,
     PartitionImage,
     TopicImage,
+    replace,
 )
 from pykbroker.state.fetch_session import FetchSessionCache
 from pykbroker.state.types import NodeId, TopicId, TopicPartition

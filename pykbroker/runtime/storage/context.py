@@ -55,7 +55,7 @@ class LogContext:
         self.rng = rng
         self.handles = handles or FileHandles(disk)
         self.producer_id_expiration_ms = 86_400_000
-        self.validate_records = True
+        self.validate_records = False
         """Walk the records of every produced batch, not only where something hangs on them."""
         self._loaded: OrderedDict[int, Segment] = OrderedDict()
         self._loaded_limit = loaded_indexes

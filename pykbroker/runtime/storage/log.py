@@ -403,19 +403,9 @@ class PartitionLog:
         if not files.exists:
             self._make_files()
         segment = files.segments[-1]
-        config = self._config
-        if (
-            segment.size > config.segment_bytes - size
-            or segment.would_overflow(last_offset)
-            or (
-                segment.size
-                and segment.waited_for_roll_ms(now_ms, timestamp)
-                > config.roll_ms - segment.roll_jitter_ms
-            )
-            or segment.is_index_full(config.segment_index_bytes)
-        ):
-            return self.roll(first_offset)
-        return segment
+        if segment.takes(size, last_offset, timestamp, now_ms, self._config):
+            return segment
+        return self.roll(first_offset)
 
     def _make_files(self) -> None:
         self.files.make(self.log_end_offset, self.topic_id)

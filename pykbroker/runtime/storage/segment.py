@@ -30,6 +30,7 @@ from wire.records.errors import CorruptBatch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pykbroker.config.topic import LogConfig
     from pykbroker.ports import File
     from pykbroker.runtime.storage.context import LogContext
     from pykbroker.state.log.index import IndexEntry
@@ -176,20 +177,30 @@ class Segment:
         self._bytes_since_index += size
         self.size = position + size
 
+    def takes(
+        self, size: int, last_offset: int, timestamp: int, now_ms: int, config: LogConfig
+    ) -> bool:
+        """May one more batch go in here, or is it time for another segment?"""
+        own = self.size
+        if (
+            own > config.segment_bytes - size
+            or not 0 <= last_offset - self.base_offset <= MAX_RELATIVE_OFFSET
+            or len(self.offset_index.offsets) >= config.segment_index_bytes // 8
+            or len(self.time_index.offsets) >= config.segment_index_bytes // 12 - 1
+        ):
+            return False
+        if not own:
+            return True
+        # By the records' own time where they have one, else since the segment was made.
+        first = self._first_timestamp
+        if first is None:
+            first = self.first_timestamp()
+        waited_ms = timestamp - first if first >= 0 else now_ms - self.created_ms
+        return waited_ms <= config.roll_ms - self.roll_jitter_ms
+
     def would_overflow(self, last_offset: int) -> bool:
         """Offsets are kept in 32 bits relative to the base."""
         return not 0 <= last_offset - self.base_offset <= MAX_RELATIVE_OFFSET
-
-    def is_index_full(self, max_index_bytes: int) -> bool:
-        return (
-            len(self.offset_index) >= max_index_bytes // 8
-            or len(self.time_index) >= max_index_bytes // 12 - 1
-        )
-
-    def waited_for_roll_ms(self, now_ms: int, batch_timestamp: int) -> int:
-        """By the records' own time where they have one, else since the segment was made."""
-        first = self.first_timestamp()
-        return batch_timestamp - first if first >= 0 else now_ms - self.created_ms
 
     # Reading
 

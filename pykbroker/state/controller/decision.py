@@ -6,7 +6,6 @@ store's limit allows, else in several: so every prefix of them must leave a clus
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pykbroker.state.errors import KafkaError
@@ -49,11 +48,15 @@ class Note(NamedTuple):
     is_warning: bool = False
 
 
-@dataclass(slots=True)
 class Decision(Generic[R]):
-    response: R
-    changes: list[Change] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    __slots__ = ("changes", "notes", "response")
+
+    def __init__(
+        self, response: R, changes: list[Change] | None = None, notes: list[Note] | None = None
+    ) -> None:
+        self.response = response
+        self.changes = [] if changes is None else changes
+        self.notes = [] if notes is None else notes
 
 
 def excessive() -> KafkaError:

@@ -15,10 +15,10 @@ Rules (replication protocol, KIP-966):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pykbroker.state.controller.image import replace
 from pykbroker.state.types import NO_LEADER, LeaderEpoch, NodeId
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Election(Enum):
     """As ONLINE; if nobody may lead, any active replica."""
 
 
-@dataclass(frozen=True, slots=True)
-class Electorate:
+class Electorate(NamedTuple):
     """What an election depends on beyond the partition. ``min_isr`` is the topic's own setting."""
 
     is_active: Callable[[NodeId], bool]

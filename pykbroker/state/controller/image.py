@@ -7,13 +7,24 @@ the ids in ``topics``; a partition's leader is -1 or one of its replicas.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pykbroker.state.types import NO_LEADER, NodeId, TopicId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+
+T = TypeVar("T")
+
+
+def replace(image: T, **changes: Any) -> T:
+    """The same with some parts changed. Named tuples, because they load in no time."""
+    changed: T = image._replace(**changes)  # type: ignore[attr-defined]
+    return changed
 
 
 class Endpoint(NamedTuple):
@@ -23,8 +34,7 @@ class Endpoint(NamedTuple):
     security_protocol: int
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerImage:
+class BrokerImage(NamedTuple):
     node_id: NodeId
     epoch: int
     incarnation_id: bytes
@@ -33,11 +43,10 @@ class BrokerImage:
     fenced: bool = False
     in_controlled_shutdown: bool = False
     log_dirs: tuple[bytes, ...] = ()
-    features: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    features: Mapping[str, tuple[int, int]] = _NONE
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionImage:
+class PartitionImage(NamedTuple):
     leader: NodeId
     leader_epoch: int
     partition_epoch: int
@@ -51,8 +60,7 @@ class PartitionImage:
     directories: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TopicImage:
+class TopicImage(NamedTuple):
     name: str
     topic_id: TopicId
     partitions: tuple[PartitionImage, ...]
@@ -72,18 +80,17 @@ class QuotaEntity(NamedTuple):
     parts: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataImage:
+class MetadataImage(NamedTuple):
     revision: int = 0
     cluster_id: str = ""
     controller_id: NodeId = NO_LEADER
     controller_epoch: int = -1
-    brokers: Mapping[NodeId, BrokerImage] = field(default_factory=dict)
-    topics: Mapping[str, TopicImage] = field(default_factory=dict)
-    topic_names: Mapping[TopicId, str] = field(default_factory=dict)
-    configs: Mapping[ConfigResource, Mapping[str, str]] = field(default_factory=dict)
-    quotas: Mapping[QuotaEntity, Mapping[str, float]] = field(default_factory=dict)
-    features: Mapping[str, int] = field(default_factory=dict)
+    brokers: Mapping[NodeId, BrokerImage] = _NONE
+    topics: Mapping[str, TopicImage] = _NONE
+    topic_names: Mapping[TopicId, str] = _NONE
+    configs: Mapping[ConfigResource, Mapping[str, str]] = _NONE
+    quotas: Mapping[QuotaEntity, Mapping[str, float]] = _NONE
+    features: Mapping[str, int] = _NONE
     next_producer_id: int = 0
 
     def topic_by_id(self, topic_id: TopicId) -> TopicImage | None:
@@ -91,20 +98,16 @@ class MetadataImage:
         return None if name is None else self.topics[name]
 
     def config_of(self, type_: int, name: str) -> Mapping[str, str]:
-        return self.configs.get(ConfigResource(type_, name), _NO_CONFIG)
+        return self.configs.get(ConfigResource(type_, name), _NONE)
 
 
-_NO_CONFIG: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataDelta:
+class MetadataDelta(NamedTuple):
     """What changed between two images. Names of topics, resources and so on, not their values."""
 
     before: MetadataImage
     after: MetadataImage
     topics_created: frozenset[str] = frozenset()
-    topics_deleted: Mapping[TopicId, str] = field(default_factory=dict)
+    topics_deleted: Mapping[TopicId, str] = _NONE
     topics_changed: frozenset[str] = frozenset()
     """Topics that exist before and after, some of whose partitions changed or were added."""
     configs_changed: frozenset[ConfigResource] = frozenset()

@@ -10,7 +10,6 @@ here and not in the image, until their topic appears or the controller cleans th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pykbroker.state.controller import keys
@@ -23,6 +22,7 @@ from pykbroker.state.controller.image import (
     MetadataImage,
     PartitionImage,
     TopicImage,
+    replace,
 )
 from pykbroker.state.types import NO_LEADER, NodeId, TopicId
 from wire.messages.metadata_records import (

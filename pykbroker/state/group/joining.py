@@ -20,6 +20,8 @@ from wire.errors import ErrorCode
 from wire.messages.join_group import JoinGroupResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pykbroker.state.coordinator import RandomBytes
     from wire.messages.join_group import JoinGroupRequest
 
@@ -67,8 +69,10 @@ class Joining:
         join = Join(request, protocols_of(request.protocols), joiner, waiter, now)
         decision = Decision()
         code = ErrorCode.NONE
-        if not request.group_id:
+        if not request.group_id or not _can_be_written(request.group_id):
             code = ErrorCode.INVALID_GROUP_ID
+        elif not all(map(_can_be_written, _texts(join))):
+            code = ErrorCode.INVALID_REQUEST
         elif not (
             config.min_session_timeout_ms
             <= request.session_timeout_ms
@@ -267,6 +271,20 @@ def validate_member(group: ClassicGroup, member_id: str, instance_id: str | None
     if member is None:
         raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
     return member
+
+
+def _texts(join: Join) -> Iterator[str]:
+    """What a group's record holds of its members."""
+    yield join.request.protocol_type
+    yield join.joiner.client_id
+    yield join.request.group_instance_id or ""
+    yield from (name for name, _ in join.protocols)
+
+
+def _can_be_written(text: str) -> bool:
+    """Texts in the record have at most 32,767 bytes; a member id adds a UUID to one of them. What
+    could not be written would end the generation of everybody else."""
+    return len(text) < 10_000 or len(text.encode()) < 32_700
 
 
 def _refuse(

@@ -53,6 +53,11 @@ class Sweep(NamedTuple):
 Deadline = Session | JoinPhase | SyncPhase | Sweep
 
 
+NOBODY_JOINED_MS = 1_000
+"""Before looking again, when static members alone are left and none has come back; members may ask
+for a rebalance timeout of nothing."""
+
+
 class InitialDelay(NamedTuple):
     delay_ms: int
     remaining_ms: int
@@ -154,9 +159,9 @@ class Rebalance:
         else:
             self._await_joins(group, now)
 
-    def _await_joins(self, group: ClassicGroup, now: Instant) -> None:
-        when_ms = now.monotonic_ms + group.rebalance_timeout_ms
-        self.deadlines.set(JoinPhase(group.group_id), when_ms)
+    def _await_joins(self, group: ClassicGroup, now: Instant, *, at_least_ms: int = 0) -> None:
+        delay_ms = max(group.rebalance_timeout_ms, at_least_ms)
+        self.deadlines.set(JoinPhase(group.group_id), now.monotonic_ms + delay_ms)
 
     def _delay_initial(self, group: ClassicGroup, delay: InitialDelay, now: Instant) -> None:
         self._initial[group.group_id] = delay
@@ -184,7 +189,7 @@ class Rebalance:
         for member in late:
             self.remove(group, member.member_id, ErrorCode.UNKNOWN_MEMBER_ID, decision)
         if not group.elect_joined_leader() and group.members:
-            self._await_joins(group, now)
+            self._await_joins(group, now, at_least_ms=NOBODY_JOINED_MS)
             return
         group.generation_id += 1
         group.pending_sync.clear()

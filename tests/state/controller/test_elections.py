@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -16,6 +15,7 @@ from pykbroker.state.controller.elections import (
     elect,
     is_unclean,
 )
+from pykbroker.state.controller.image import replace
 from pykbroker.state.types import NO_LEADER
 from tests.support.cluster_images import nodes, partition
 
