@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pykbroker.handlers.api import Context, handles
+from pykbroker.handlers.error_response import error_response
 from pykbroker.handlers.topic_refs import leader_hint
+from pykbroker.log import get_logger
 from pykbroker.runtime.fetching import FetchParams, Reading, read_partitions
 from pykbroker.runtime.partition import HIGH_WATERMARK, TXN_COMMITTED
 from pykbroker.runtime.purgatory import FetchWait
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pykbroker.runtime.waiters import Deferral
     from pykbroker.state.fetch_session import Answer, FetchContext, TopicKey
     from wire.messages.fetch import PartitionData
+    from wire.schema import Response
+
+logger = get_logger("pykbroker.handlers.fetch")
 
 _MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 RACK_AWARE = "RackAwareReplicaSelector"
@@ -54,8 +59,13 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
             update_followers=update_followers,
         )
 
-    def answer() -> FetchResponse:
-        return _respond(ctx, context, read(update_followers=False).answers)
+    def answer() -> Response:
+        try:
+            return _respond(ctx, context, read(update_followers=False).answers)
+        except Exception as error:
+            # Here nobody else sees it, and the client would wait for ever.
+            logger.error("fetch failed", client_id=ctx.client_id, error=error)
+            return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None)
 
     reading = read(update_followers=True)
     if params.is_follower:

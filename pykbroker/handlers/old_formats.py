@@ -9,6 +9,7 @@ from pykbroker.state.fetch_session import Answer
 from wire.errors import ErrorCode
 from wire.records.batch import iter_headers
 from wire.records.compression import Compression
+from wire.records.errors import CorruptBatch
 from wire.records.legacy import ZstdNotConvertible, convert_down
 
 if TYPE_CHECKING:
@@ -28,10 +29,15 @@ def fit(answer: Answer, version: int) -> Answer:
         else:
             records = _before_zstd(records)
     except ZstdNotConvertible:
-        data = failed(answer.entry.partition, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
-        return Answer(answer.entry, data, 0)
+        return _refused(answer, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+    except CorruptBatch:
+        return _refused(answer, ErrorCode.CORRUPT_MESSAGE)
     answer.data.records = records
     return Answer(answer.entry, answer.data, len(records))
+
+
+def _refused(answer: Answer, code: ErrorCode) -> Answer:
+    return Answer(answer.entry, failed(answer.entry.partition, code), 0)
 
 
 def _before_zstd(records: Buffer) -> Buffer:

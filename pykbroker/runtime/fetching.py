@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pykbroker.log import get_logger
 from pykbroker.runtime.partition import HIGH_WATERMARK, LOG_END, TXN_COMMITTED, Partition
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import Answer, FetchEntry
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pykbroker.state.controller.image import BrokerImage
     from wire.messages.fetch import FetchPartition
     from wire.schema import Buffer
+
+logger = get_logger("pykbroker.runtime.fetching")
 
 NO_REPLICA = -1
 
@@ -129,8 +132,9 @@ def read_partitions(
                 continue
             left = params.max_bytes - total
             data, size = _read(replicas, partition, entry, params, left, update_followers)
-        except KafkaError as error:
-            answers.append(Answer(entry, failed(entry.partition, error.code), 0))
+        except Exception as error:
+            code = _code_of(partition, error)
+            answers.append(Answer(entry, failed(entry.partition, code), 0))
             reading.is_urgent = True
             continue
         watched.append((partition, entry))
@@ -140,6 +144,14 @@ def read_partitions(
         answers.append(Answer(entry, data, size))
     reading.size = total
     return reading
+
+
+def _code_of(partition: Partition, error: Exception) -> ErrorCode:
+    """One partition that cannot be read must not keep the others from their readers."""
+    if isinstance(error, KafkaError):
+        return error.code
+    logger.error("reading failed", partition=str(partition.topic_partition), error=error)
+    return ErrorCode.UNKNOWN_SERVER_ERROR
 
 
 _UNKNOWN = frozenset((ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))

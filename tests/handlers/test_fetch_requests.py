@@ -227,6 +227,37 @@ def test_a_client_that_leaves_is_not_read_for(path: DataPath) -> None:
     assert path.replicas.counts.waiting[FETCH] == 0
 
 
+def test_one_partition_that_cannot_be_read_leaves_the_others(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in (0, 1):
+        path.append(b"a", index=index)
+    broken = path.partition().log
+
+    def read(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(broken, "read", read, raising=False)
+    answer = path.answer(fetch(wanted(0), wanted(1)), 12)
+    assert code(answer, 0) is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert offsets(parts(answer)[1]) == [0]
+
+
+def test_a_waiting_fetch_is_answered_whatever_goes_wrong(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pykbroker.handlers import fetch as module
+
+    waiting = path.wait(fetch(wanted(), wait_ms=500), 12)
+
+    def respond(*args: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(module, "_respond", respond)
+    path.append(b"a")
+    assert waiting.answer.error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+
+
 # Leaders
 
 
