@@ -5,7 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: setup run bench-start test check lint types imports unit lock clean
+help:
+	@echo "make setup       build .venv"
+	@echo "make run         a broker on localhost:9092 (ARGS=... for pykbroker serve)"
+	@echo "make test        formatter, linter, types, import contracts, all tests"
+	@echo "make check       the same without the tests"
+	@echo "make unit        the tests alone (ARGS=... for pytest)"
+	@echo "make test-long   the long forms of fuzzing and of the property tests"
+	@echo "make bench-start start-up time and memory at rest"
+	@echo "make lock        renew the locked dependencies (needs uv)"
+
+.PHONY: help setup run bench-start test check lint types imports unit test-long lock clean
 
 setup: $(STAMP)
 
@@ -39,6 +49,9 @@ imports: setup
 
 unit: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+test-long: setup
+	HYPOTHESIS_PROFILE=long FUZZ_FRAMES=2000000 $(BIN)/python -m pytest --timeout=7200 $(ARGS)
 
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:
