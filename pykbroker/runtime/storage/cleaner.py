@@ -1,4 +1,4 @@
-"""The cleaner's loop: compacts the dirtiest log, a chunk at a time in a worker.
+"""The cleaner's loops: each compacts the dirtiest log, a chunk at a time in a worker.
 
 A group of old segments is rewritten into one ``.cleaned``, synced, renamed to ``.swap``, put in
 the place of its sources, and renamed to its own name last; a crash anywhere in between is undone
@@ -76,19 +76,40 @@ class Cleaner:
         self._offsets: dict[str, dict[TopicPartition, int]] = {}
         """By log directory: the cleaner checkpoint."""
         self._uncleanable: set[PartitionLog] = set()
+        self._busy: set[PartitionLog] = set()
+        self._running: set[int] = set()
         self._pauses: set[anyio.CancelScope] = set()
+        self._changed = anyio.Event()
+        self._writing = anyio.Lock()
+        """The checkpoint file."""
         manager.settings.on_change(self._settings_changed)
 
     # Choosing
 
     async def run(self) -> None:
-        settings = self._manager.settings
-        if not settings.current.bool("log.cleaner.enable"):
+        """As many logs at a time as log.cleaner.threads says."""
+        if not self._manager.settings.current.bool("log.cleaner.enable"):
             return
-        while True:
-            if not settings.current.int("log.cleaner.threads") or not await self.clean_dirtiest():
-                backoff_ms = settings.current.int("log.cleaner.backoff.ms")
-                await self._pause(max(backoff_ms, 1))
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._changed = anyio.Event()
+                for number in set(range(self._threads)) - self._running:
+                    self._running.add(number)
+                    tasks.start_soon(self._keep_clean, number)
+                await self._changed.wait()
+
+    async def _keep_clean(self, number: int) -> None:
+        try:
+            while number < self._threads:
+                if not await self.clean_dirtiest():
+                    settings = self._manager.settings.current
+                    await self._pause(max(settings.int("log.cleaner.backoff.ms"), 1))
+        finally:
+            self._running.discard(number)
+
+    @property
+    def _threads(self) -> int:
+        return self._manager.settings.current.int("log.cleaner.threads")
 
     async def _pause(self, delay_ms: int) -> None:
         """Cut short when the cleaner's settings change: they may have asked for a shorter one."""
@@ -103,12 +124,13 @@ class Cleaner:
         if any(name.startswith("log.cleaner.") for name in names):
             for pause in self._pauses:
                 pause.cancel()
+            self._changed.set()
 
     async def clean_dirtiest(self) -> bool:
         """Clean the log that needs it most; False if none does."""
         best: tuple[float, PartitionLog, CleaningPlan] | None = None
         for log in list(self._manager.logs.values()):
-            if not log.config.cleanup_compact or log in self._uncleanable:
+            if not log.config.cleanup_compact or log in self._uncleanable or log in self._busy:
                 continue
             try:
                 plan = self.plan(log)
@@ -122,12 +144,15 @@ class Cleaner:
         if best is None:
             return False
         _, log, plan = best
+        self._busy.add(log)
         try:
             await self.clean(log, plan)
         except LogChanged:
             logger.info("cleaning given up, the log has changed", log=log.directory)
         except (CorruptBatch, OSError) as error:
             self._give_up(log, error)
+        finally:
+            self._busy.discard(log)
         return True
 
     def _give_up(self, log: PartitionLog, error: Exception) -> None:
@@ -169,7 +194,7 @@ class Cleaner:
         settings = self._manager.settings.current
         generation = log.generation
         offsets = OffsetMap(
-            settings.int("log.cleaner.dedupe.buffer.size"),
+            settings.int("log.cleaner.dedupe.buffer.size") // max(self._threads, 1),
             settings.float("log.cleaner.io.buffer.load.factor"),
         )
         dirty = _sources(log, plan.first_dirty_offset, plan.first_uncleanable_offset)
@@ -243,20 +268,21 @@ class Cleaner:
             if done is None:
                 return
             limit = self._manager.settings.current.float("log.cleaner.io.max.bytes.per.second")
-            await self._pause(int(done * 1000 / limit))
+            await self._pause(int(done * 1000 * max(self._threads, 1) / limit))
 
     async def _remember(self, log: PartitionLog, end_offset: int) -> None:
         known = self._cleaned_offsets(log)
         known[log.topic_partition] = end_offset
         directory: LogDirectory = self._manager.directory_of(log)
-        in_service = {
-            topic_partition: offset
-            for topic_partition, offset in known.items()
-            if topic_partition in self._manager.logs or topic_partition in directory.partitions
-        }
-        data = directory.changed(CLEANER_CHECKPOINT, in_service)
-        if data is not None:
-            await self._manager.workers.run(directory.write_all, [(CLEANER_CHECKPOINT, data)])
+        async with self._writing:
+            in_service = {
+                topic_partition: offset
+                for topic_partition, offset in known.items()
+                if topic_partition in self._manager.logs or topic_partition in directory.partitions
+            }
+            data = directory.changed(CLEANER_CHECKPOINT, in_service)
+            if data is not None:
+                await self._manager.workers.run(directory.write_all, [(CLEANER_CHECKPOINT, data)])
 
 
 def _facts(segments: list[Segment]) -> list[CleanerSegment]:
