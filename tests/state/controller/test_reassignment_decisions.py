@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 E = ErrorCode
 Wanted = dict[int, list[int] | None]
+Listed = dict[tuple[str, int], tuple[list[int], list[int], list[int]]]
 
 
 def cluster_of(*partitions: PartitionImage) -> Cluster:
@@ -58,7 +59,7 @@ def code(cluster: Cluster, wanted: list[int] | None, index: int = 0, topic: str 
     return alter(cluster, {index: wanted}, topic=topic)[index][0]
 
 
-def listed(cluster: Cluster, asked: dict[str, list[int]] | None = None) -> dict:
+def listed(cluster: Cluster, asked: dict[str, list[int]] | None = None) -> Listed:
     topics = None
     if asked is not None:
         topics = [
