@@ -104,7 +104,6 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
         leader_id=image.controller_id,
         leader_epoch=image.controller_epoch,
         high_watermark=image.revision,
-        error_message=None,
     )
     nodes = []
     for node, broker in sorted(image.brokers.items()):
@@ -124,7 +123,6 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
             ]
             nodes.append(Node(node_id=node, listeners=listeners))
     return DescribeQuorumResponse(
-        error_message=None,
         topics=[
             DescribeQuorumResponseTopicData(
                 topic_name=CLUSTER_METADATA_TOPIC, partitions=[partition]
@@ -136,13 +134,15 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
 
 def _unknown_partitions(asked: list[tuple[str, list[int]]]) -> DescribeQuorumResponse:
     unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    message = "This server does not host this topic-partition."
     return DescribeQuorumResponse(
-        error_message=None,
         topics=[
             DescribeQuorumResponseTopicData(
                 topic_name=name,
                 partitions=[
-                    DescribeQuorumResponsePartitionData(partition_index=index, error_code=unknown)
+                    DescribeQuorumResponsePartitionData(
+                        partition_index=index, error_code=unknown, error_message=message
+                    )
                     for index in partitions
                 ],
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.api import handles
+from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
 from wire.messages.allocate_producer_ids import (
     AllocateProducerIdsRequest,
@@ -27,9 +28,9 @@ def init_producer_id(
     request: InitProducerIdRequest, ctx: Context
 ) -> InitProducerIdResponse | Awaitable[InitProducerIdResponse]:
     if request.transactional_id is not None:
-        return InitProducerIdResponse(error_code=_transactional(request.transactional_id))
+        return _refused(_transactional(request.transactional_id))
     if (request.producer_id == -1) != (request.producer_epoch == -1):
-        return InitProducerIdResponse(error_code=ErrorCode.INVALID_REQUEST)
+        return _refused(ErrorCode.INVALID_REQUEST)
     # A producer without a transactional id gets a new id whatever it had: only its own state on
     # the partitions it writes to knows the old one.
     producer_id = ctx.broker.producer_ids.take()
@@ -39,7 +40,14 @@ def init_producer_id(
 
 
 async def _allocated(ctx: Context) -> InitProducerIdResponse:
-    return InitProducerIdResponse(producer_id=await ctx.broker.producer_ids.fetch_and_take())
+    try:
+        return InitProducerIdResponse(producer_id=await ctx.broker.producer_ids.fetch_and_take())
+    except KafkaError as error:
+        return _refused(error.code)
+
+
+def _refused(code: ErrorCode) -> InitProducerIdResponse:
+    return InitProducerIdResponse(error_code=code, producer_epoch=-1)
 
 
 def _transactional(transactional_id: str) -> ErrorCode:

@@ -23,6 +23,7 @@ from wire.messages.alter_partition_reassignments import (
 from wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from wire.messages.create_topics import (
     CreatableTopicConfigs,
+    CreatableTopicResult,
     CreateTopicsRequest,
     CreateTopicsResponse,
 )
@@ -40,9 +41,19 @@ if TYPE_CHECKING:
 @handles(CreateTopicsRequest)
 async def create_topics(request: CreateTopicsRequest, ctx: Context) -> CreateTopicsResponse:
     mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=6)
-    response: CreateTopicsResponse = await ctx.broker.controller.call(
-        request, charge=mutation.record
-    )
+    try:
+        response: CreateTopicsResponse = await ctx.broker.controller.call(
+            request, charge=mutation.record
+        )
+    except KafkaError as error:
+        return CreateTopicsResponse(
+            topics=[
+                CreatableTopicResult(
+                    name=topic.name, error_code=error.code, error_message=error.message
+                )
+                for topic in request.topics
+            ]
+        )
     response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
     if ctx.api_version >= 5:
         _add_configs(request, response, ctx)

@@ -63,19 +63,21 @@ async def test_a_transactional_id_is_refused_for_good(
     transactional_id: str, code: ErrorCode
 ) -> None:
     answer = await ClusterBroker(Cluster(1)).ask(init(transactional_id=transactional_id))
-    assert (answer.error_code, answer.producer_id) == (code, -1)
+    assert (answer.error_code, answer.producer_id, answer.producer_epoch) == (code, -1, -1)
 
 
 async def test_without_a_controller_there_are_no_ids_for_now() -> None:
     broker = ClusterBroker(Cluster(1))
     broker.fails_with = KafkaError(E.NOT_CONTROLLER)
-    assert await broker.refusal(init()) == E.COORDINATOR_LOAD_IN_PROGRESS
+    answer = await broker.ask(init())
+    assert (answer.error_code, answer.producer_epoch) == (E.COORDINATOR_LOAD_IN_PROGRESS, -1)
     broker.fails_with = None
     assert (await broker.ask(init())).producer_id == 0
 
 
 async def test_a_broker_that_is_not_registered_yet_says_try_again() -> None:
-    assert await ClusterBroker(Cluster(2)).refusal(init()) == E.COORDINATOR_LOAD_IN_PROGRESS
+    answer = await ClusterBroker(Cluster(2)).ask(init())
+    assert answer.error_code == E.COORDINATOR_LOAD_IN_PROGRESS
 
 
 async def test_blocks_are_allocated_for_other_brokers_too() -> None:

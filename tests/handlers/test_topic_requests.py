@@ -56,6 +56,17 @@ async def test_created_topics_are_in_the_image_when_the_answer_comes() -> None:
     assert list(broker.images.current.topics) == ["t"]
 
 
+async def test_a_request_that_is_refused_whole_says_so_for_each_topic() -> None:
+    topics = [
+        CreatableTopic(name=name, num_partitions=6_000, replication_factor=1) for name in "ab"
+    ]
+    answer = await ClusterBroker(Cluster(1)).ask(CreateTopicsRequest(topics=topics))
+    assert [(t.name, t.error_code, t.num_partitions) for t in answer.topics] == [
+        ("a", E.POLICY_VIOLATION, -1),
+        ("b", E.POLICY_VIOLATION, -1),
+    ]
+
+
 async def test_a_client_over_its_quota_is_told_to_wait() -> None:
     broker = ClusterBroker(Cluster(1))
     broker.permits = 1

@@ -20,8 +20,8 @@ def test_legal_names(name: str) -> None:
     ("name", "reason"),
     [
         ("", "the empty string is not allowed"),
-        (".", "'.' or '..' is not allowed"),
-        ("..", "'.' or '..' is not allowed"),
+        (".", "'.' is not allowed"),
+        ("..", "'..' is not allowed"),
         (
             "x" * 250,
             f"the length of '{'x' * 250}' is longer than the max allowed length 249",

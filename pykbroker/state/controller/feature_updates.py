@@ -39,7 +39,7 @@ def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[Upda
         )
         return decision
     decision.response.results = [
-        UpdatableFeatureResult(feature=name, error_message=None) for name in wanted
+        UpdatableFeatureResult(feature=name, error_message="NONE") for name in wanted
     ]
     if request.validate_only:
         return decision
@@ -54,16 +54,17 @@ def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[Upda
 
 def _check(update: FeatureUpdateKey, image: MetadataImage) -> None:
     name, level = update.feature, update.max_version_level
-    upgrade_type = SAFE_DOWNGRADE if update.allow_downgrade else update.upgrade_type
+    # As in Kafka, version 0's allow_downgrade has no effect.
+    upgrade_type = update.upgrade_type
     if upgrade_type not in (UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE):
         raise _invalid(update, "The controller does not support the given upgrade type.")
     if level < 0:
         raise _invalid(update, "A feature version cannot be less than 0.")
-    if name not in KAFKA_FEATURES:
-        raise _invalid(update, f"Feature {name} not found.")
     _check_supported(update, f"Local controller {image.controller_id}", SUPPORTED_FEATURES)
     for node, broker in sorted(image.brokers.items()):
         _check_supported(update, f"Broker {node}", broker.features)
+    if name not in KAFKA_FEATURES:
+        raise _invalid(update, f"Feature {name} not found.")
     current = image.features.get(name, 0)
     if level < current and upgrade_type == UPGRADE:
         raise _invalid(

@@ -183,10 +183,7 @@ def _partitions_result(name: str, error: KafkaError | None) -> CreatePartitionsT
 def _topic_to_grow(topic: CreatePartitionsTopic, image: MetadataImage) -> TopicImage:
     known = image.topics.get(topic.name)
     if known is None:
-        raise KafkaError(
-            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-            "This server does not host this topic-partition.",
-        )
+        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     have = len(known.partitions)
     if topic.count == have:
         raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")

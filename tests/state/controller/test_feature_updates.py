@@ -51,7 +51,7 @@ def test_a_new_cluster_gets_its_levels_once() -> None:
         (MV, 20, UNSAFE, "Unsafe metadata downgrade is not supported"),
         (MV, -1, UPGRADE, "A feature version cannot be less than 0."),
         (MV, 30, 0, "does not support the given upgrade type"),
-        ("no.such", 1, UPGRADE, "Feature no.such not found."),
+        ("no.such", 1, UPGRADE, "Local controller -1 does not support this feature."),
         ("no.such", 0, SAFE, "Feature no.such not found."),
         (KV, 1, UPGRADE, "Local controller -1 does not support this feature."),
         ("transaction.version", 2, UPGRADE, "does not support this feature."),

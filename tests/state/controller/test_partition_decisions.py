@@ -62,7 +62,7 @@ def test_partitions_can_be_assigned_by_hand() -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "message"),
     [
-        (("none", 3, None), E.UNKNOWN_TOPIC_OR_PARTITION, "does not host"),
+        (("none", 3, None), E.UNKNOWN_TOPIC_OR_PARTITION, None),
         (("t", 2, None), E.INVALID_PARTITIONS, "Topic already has 2 partition(s)."),
         (("t", 1, None), E.INVALID_PARTITIONS, "1 would not be an increase."),
         (("t", 0, None), E.INVALID_PARTITIONS, "0 would not be an increase."),
@@ -75,13 +75,16 @@ def test_partitions_can_be_assigned_by_hand() -> None:
     ],
 )
 def test_what_is_refused_changes_nothing(
-    asked: tuple[str, int, list[list[int]] | None], code: ErrorCode, message: str
+    asked: tuple[str, int, list[list[int]] | None], code: ErrorCode, message: str | None
 ) -> None:
     cluster = two_replicas()
     before = cluster.image.topics
     (result,) = grow(cluster, asked)
     assert result.error_code == code
-    assert message in result.error_message
+    if message is None:
+        assert result.error_message is None
+    else:
+        assert message in result.error_message
     assert cluster.image.topics == before
 
 
