@@ -117,6 +117,9 @@ class MemoryDisk:
         return MemoryFile(self._wall_ms)
 
     def open(self, path: str, *, create: bool = False) -> MemoryFile:
+        return self._file(path, create=create)
+
+    def _file(self, path: str, *, create: bool = False) -> MemoryFile:
         parent, name = self._locate(path)
         entries = self._entries(parent, path)
         file = entries.get(name)
@@ -136,13 +139,13 @@ class MemoryDisk:
         return path.rstrip("/") in self._tree
 
     def size(self, path: str) -> int:
-        return self.open(path).size
+        return self._file(path).size
 
     def mtime_ms(self, path: str) -> int:
-        return 0 if self.is_directory(path) else self.open(path).mtime_ms
+        return 0 if self.is_directory(path) else self._file(path).mtime_ms
 
     def set_mtime_ms(self, path: str, mtime_ms: int) -> None:
-        self.open(path).mtime_ms = mtime_ms
+        self._file(path).mtime_ms = mtime_ms
 
     def listdir(self, path: str) -> list[str]:
         return sorted(self._entries(path.rstrip("/"), path))
@@ -189,7 +192,7 @@ class MemoryDisk:
         self._entries(path.rstrip("/"), path)
 
     def read_bytes(self, path: str) -> bytes:
-        file = self.open(path)
+        file = self._file(path)
         return file.pread(0, file.size)
 
     def write_atomic(self, path: str, data: bytes) -> None:

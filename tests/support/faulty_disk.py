@@ -19,6 +19,8 @@ class Crash(BaseException):
 
 
 class FaultyFile(MemoryFile):
+    """The contents, shared by all handles."""
+
     __slots__ = ("disk", "synced_size")
 
     def __init__(self, disk: FaultyDisk) -> None:
@@ -39,6 +41,41 @@ class FaultyFile(MemoryFile):
         self.disk.step("sync")
         self.synced_size = self.size
         self.disk.syncs += 1
+
+
+class Handle:
+    """Of no use once it is closed, as a descriptor is."""
+
+    def __init__(self, file: MemoryFile) -> None:
+        self._file: MemoryFile | None = file
+
+    @property
+    def file(self) -> MemoryFile:
+        if self._file is None:
+            raise OSError(errno.EBADF, "used after it was closed")
+        return self._file
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    def append(self, buffers: Sequence[Buffer]) -> None:
+        self.file.append(buffers)
+
+    def pread(self, offset: int, size: int) -> bytes:
+        return self.file.pread(offset, size)
+
+    def pwrite(self, offset: int, data: Buffer) -> None:
+        self.file.pwrite(offset, data)
+
+    def truncate(self, size: int) -> None:
+        self.file.truncate(size)
+
+    def sync(self) -> None:
+        self.file.sync()
+
+    def close(self) -> None:
+        self._file = None
 
 
 class FaultyDisk(MemoryDisk):
@@ -65,10 +102,10 @@ class FaultyDisk(MemoryDisk):
     def new_file(self) -> FaultyFile:
         return FaultyFile(self)
 
-    def open(self, path: str, *, create: bool = False) -> MemoryFile:
+    def open(self, path: str, *, create: bool = False) -> Any:
         if create and not self.exists(path):
             self.step("create", path)
-        return super().open(path, create=create)
+        return Handle(super().open(path, create=create))
 
     def rename(self, source: str, target: str) -> None:
         self.step("rename", f"{source} {target}")
@@ -85,8 +122,7 @@ class FaultyDisk(MemoryDisk):
     def write_atomic(self, path: str, data: bytes) -> None:
         self.step("write_atomic", path)
         super().write_atomic(path, data)
-        file = self.open(path)
-        assert isinstance(file, FaultyFile)
+        file = self.files()[path]
         file.synced_size = file.size
 
     def files(self) -> dict[str, FaultyFile]:
