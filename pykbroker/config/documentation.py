@@ -8,6 +8,7 @@ from pykbroker.config.settings import base_name
 _TEXTS = """
 advertised.listeners: The addresses clients are told to connect to, by listener name. Without it, the listeners themselves.
 auto.create.topics.enable: Whether a metadata request for an unknown topic creates it.
+auto.leader.rebalance.enable: Whether leaderships go back to the preferred replicas from time to time.
 broker.heartbeat.interval.ms: How often a broker renews its registration.
 broker.id: The same as node.id.
 broker.rack: Where this broker stands; replicas are spread over racks.
@@ -28,7 +29,9 @@ group.initial.rebalance.delay.ms: How long the first rebalance of an empty class
 group.max.session.timeout.ms: The longest session timeout a classic member may ask for.
 group.max.size: The most members of one classic group.
 group.min.session.timeout.ms: The shortest session timeout a classic member may ask for.
+initial.broker.registration.timeout.ms: How long a starting broker waits for its node id to be free.
 inter.broker.listener.name: The listener that brokers use among themselves.
+leader.imbalance.check.interval.seconds: How often leaderships are looked after: back to the preferred replicas, and unclean elections where they are allowed.
 listener.security.protocol.map: Which security protocol each listener name stands for.
 listeners: Where to accept connections: NAME://host:port. An empty host is every interface, port 0 any free port.
 log.cleaner.backoff.ms: How long the cleaner sleeps when there is nothing to clean.
@@ -73,6 +76,7 @@ max.decompressed.message.bytes: The largest size of one record once decompressed
 max.incremental.fetch.session.cache.slots: How many incremental fetch sessions are kept.
 max.request.partition.size.limit: The most partitions in one answer to DescribeTopicPartitions.
 message.max.bytes: The largest record batch that is accepted, as it arrives.
+metadata.log.dir: Where the cluster's metadata is kept; the first log directory unless set.
 min.insync.replicas: How many replicas must be in sync for a write with acks=all.
 node.id: The number of this broker in its cluster.
 num.partitions: Partitions of a topic that is created without saying how many.

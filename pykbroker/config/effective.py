@@ -8,7 +8,7 @@ from __future__ import annotations
 
 EFFECTIVE = frozenset(
     """
-advertised.listeners auto.create.topics.enable
+advertised.listeners auto.create.topics.enable auto.leader.rebalance.enable
 broker.heartbeat.interval.ms broker.id broker.rack broker.session.timeout.ms
 compression.gzip.level compression.lz4.level compression.type compression.zstd.level
 connections.max.idle.ms controller.listener.names controller.quorum.voters
@@ -17,7 +17,8 @@ default.replication.factor delete.topic.enable
 fetch.max.bytes
 group.initial.rebalance.delay.ms group.max.session.timeout.ms group.max.size
 group.min.session.timeout.ms
-inter.broker.listener.name
+initial.broker.registration.timeout.ms inter.broker.listener.name
+leader.imbalance.check.interval.seconds
 listener.security.protocol.map listeners
 log.cleaner.backoff.ms log.cleaner.delete.retention.ms log.cleaner.enable
 log.cleaner.dedupe.buffer.size log.cleaner.io.buffer.load.factor
@@ -35,7 +36,7 @@ log.segment.bytes log.segment.delete.delay.ms
 max.connection.creation.rate max.connections max.connections.per.ip
 max.connections.per.ip.overrides max.decompressed.message.bytes
 max.incremental.fetch.session.cache.slots
-max.request.partition.size.limit message.max.bytes min.insync.replicas
+max.request.partition.size.limit message.max.bytes metadata.log.dir min.insync.replicas
 node.id num.partitions
 offset.metadata.max.bytes offsets.commit.timeout.ms offsets.retention.check.interval.ms
 offsets.retention.minutes offsets.topic.compression.codec offsets.topic.num.partitions

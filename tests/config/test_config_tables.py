@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,7 @@ from pykbroker.config.broker_table import BROKER
 from pykbroker.config.definitions import Definition, Table, format_value, parse
 from pykbroker.config.documentation import documentation_of
 from pykbroker.config.effective import EFFECTIVE, HIDDEN_PREFIXES, TOPIC_WITHOUT_EFFECT, is_shown
-from pykbroker.config.listing import (
-    acts_at_run_time,
-    dynamic_broker_settings,
-    settings_page,
-    topic_settings,
-)
+from pykbroker.config.listing import PAGES
 from pykbroker.config.resource_tables import CLIENT_METRICS, GROUP, TOPIC
 from pykbroker.config.settings import FALLBACKS, Settings
 from pykbroker.config.topic import LogConfig, log_config
@@ -146,37 +140,10 @@ def test_what_works_and_is_shown_is_documented() -> None:
             assert documentation_of(name), name
 
 
-def test_at_most_a_quarter_of_the_dynamic_settings_shown_is_without_effect() -> None:
-    shown = dynamic_broker_settings() + [f"topic {name}" for name in topic_settings()]
-    idle = [name for name in dynamic_broker_settings() if not acts_at_run_time(name)]
-    idle += [f"topic {name}" for name in topic_settings() if name in TOPIC_WITHOUT_EFFECT]
-    assert len(idle) <= len(shown) / 4, idle
-
-
-def test_the_page_of_settings_is_up_to_date() -> None:
-    page = Path(__file__).parents[2] / "docs" / "settings.md"
-    assert page.read_text(encoding="utf-8") == settings_page()
-
-
-def dynamic_rows() -> list[dict[str, str]]:
-    path = Path(__file__).with_name("dynamic_settings.tsv")
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def test_every_setting_that_acts_at_run_time_says_where_it_does() -> None:
-    named = [(row["scope"], row["name"]) for row in dynamic_rows()]
-    acting = [("broker", name) for name in dynamic_broker_settings() if acts_at_run_time(name)]
-    acting += [("topic", name) for name in topic_settings() if name not in TOPIC_WITHOUT_EFFECT]
-    assert named == acting
-
-
-def test_tests_that_change_a_setting_at_run_time_exist() -> None:
-    root = Path(__file__).parents[2]
-    for row in dynamic_rows():
-        path, _, name = row["test"].partition("::")
-        if name:
-            assert f"def {name}(" in (root / path).read_text(encoding="utf-8"), row
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_of_settings_are_up_to_date(name: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / name
+    assert page.read_text(encoding="utf-8") == PAGES[name]()
 
 
 def test_a_log_config_has_every_topic_setting_as_an_attribute() -> None:
