@@ -140,6 +140,7 @@ class Broker:
                 )
                 tasks.start_soon(membership.run)
                 tasks.start_soon(self.logs.run)
+                tasks.start_soon(services.replicas.run)
                 await membership.unfenced.wait()
                 await self._listen(sockets, services)
                 http = self._serve_http(services, tasks)

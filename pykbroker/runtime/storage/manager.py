@@ -255,7 +255,10 @@ class LogManager:
 
     def _emptiest(self) -> LogDirectory:
         """Where the fewest logs are."""
-        counts = {directory.path: 0 for directory in self.live_directories()}
+        live = list(self.live_directories())
+        if len(live) == 1:
+            return live[0]
+        counts = {directory.path: 0 for directory in live}
         if not counts:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "every log directory has failed")
         for log in (*self.logs.values(), *self.futures.values()):
