@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from anyio import CapacityLimiter
 
 T = TypeVar("T")
 
@@ -19,6 +19,8 @@ class ThreadWorkers:
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Not abandoned on cancellation: a write that has begun is waited for."""
+        from anyio import CapacityLimiter, to_thread  # costs more than most starts have to spare
+
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._threads)
         return await to_thread.run_sync(function, *args, limiter=self._limiter)
