@@ -37,12 +37,19 @@ def entities() -> dict[tuple[str, int], Any]:
     for module in pkgutil.walk_packages(kio_schema.__path__, "kio.schema."):
         if ".v" not in module.name or module.ispkg:
             continue
-        values: list[Any] = list(vars(importlib.import_module(module.name)).values())
-        for value in values:
-            own = isinstance(value, type) and value.__module__ == module.name
-            if own and dataclasses.is_dataclass(value) and value.__type__ is not EntityType.nested:
+        for value in vars(importlib.import_module(module.name)).values():
+            if is_message(value) and value.__module__ == module.name:
                 found[value.__name__, int(value.__version__)] = value
     return found
+
+
+def is_message(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and getattr(value, "__type__", None) in (
+        EntityType.request,
+        EntityType.response,
+        EntityType.header,
+        EntityType.data,
+    )
 
 
 PAIRS = sorted(entities())
