@@ -25,7 +25,6 @@ from pykbroker.state.types import NodeId
 from wire.errors import ErrorCode
 from wire.messages.broker_heartbeat import BrokerHeartbeatResponse
 from wire.messages.metadata_records import BrokerEndpoint, BrokerFeature, RegisterBrokerRecord
-from wire.messages.unregister_broker import UnregisterBrokerResponse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,7 +32,10 @@ if TYPE_CHECKING:
     from pykbroker.state.controller.image import BrokerImage, MetadataImage
     from pykbroker.state.controller.replay import LiveBroker
     from wire.messages.broker_heartbeat import BrokerHeartbeatRequest
-    from wire.messages.unregister_broker import UnregisterBrokerRequest
+    from wire.messages.unregister_broker import (
+        UnregisterBrokerRequest,
+        UnregisterBrokerResponse,
+    )
 
 
 def next_to_settle(
@@ -142,6 +144,8 @@ def _shut_down(
 def unregister_broker(
     request: UnregisterBrokerRequest, view: View
 ) -> Decision[UnregisterBrokerResponse]:
+    from wire.messages.unregister_broker import UnregisterBrokerResponse
+
     node = NodeId(request.broker_id)
     if node not in view.image.brokers:
         raise KafkaError(

@@ -18,13 +18,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from pykbroker.state.controller.image import replace
+from pykbroker.state.controller.image import PartitionImage, replace
 from pykbroker.state.types import NO_LEADER, LeaderEpoch, NodeId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from pykbroker.state.controller.image import PartitionImage
+    from pykbroker.state.controller.image import MetadataImage
 
 Nodes = tuple[NodeId, ...]
 
@@ -58,30 +58,45 @@ class Target(NamedTuple):
     """Replicas that stopped uncleanly: not to be trusted with what they held."""
 
 
-class _Winner(NamedTuple):
-    leader: NodeId
-    unclean: bool = False
-
-
 def elect(
     partition: PartitionImage, electorate: Electorate, target: Target | None = None
 ) -> PartitionImage | None:
     """The partition after the change; None when nothing changes."""
-    wanted = _with_target(partition, target or Target())
-    wanted = _completed(wanted)
-    min_isr = min(electorate.min_isr, len(wanted.replicas))
-    lost_tail = target.lost_tail if target is not None else ()
-    wanted = replace(wanted, elr=_eligible(partition, wanted, min_isr, lost_tail))
-    winner = _winner(partition, wanted, electorate)
-    wanted = _with_leader(partition, wanted, winner, min_isr)
-    if wanted == partition:
+    wanted = partition
+    lost_tail: Collection[NodeId] = ()
+    if target is not None:
+        wanted, lost_tail = _completed(_with_target(partition, target)), target.lost_tail
+    replicas, isr, recovering = wanted.replicas, wanted.isr, wanted.recovering
+    min_isr = min(electorate.min_isr, len(replicas))
+    elr = () if len(isr) >= min_isr else _eligible(partition, wanted, lost_tail)
+    unclean = False
+    leader = _trusted_leader(partition, replicas, isr or elr, electorate)
+    if leader == NO_LEADER:
+        leader = _untrusted_leader(partition, replicas, isr or elr, electorate)
+        unclean = leader != NO_LEADER
+    if unclean:
+        # A sole replica has nobody to differ from, and so nothing to recover.
+        isr, elr, recovering = (leader,), (), len(replicas) > 1
+    elif leader != NO_LEADER and leader not in isr:
+        isr = (leader,)
+        elr = _without(elr, isr) if min_isr > 1 else ()
+    moved = leader != partition.leader or unclean
+    last_known = _last_known_leader(partition, leader)
+    if not moved and wanted == partition and elr == partition.elr:
         return None
-    moved = winner.leader != partition.leader or winner.unclean
-    dropped = not set(partition.replicas) <= set(wanted.replicas)
-    return replace(
-        wanted,
-        leader_epoch=LeaderEpoch(partition.leader_epoch + (1 if moved or dropped else 0)),
-        partition_epoch=partition.partition_epoch + 1,
+    dropped = wanted is not partition and not set(partition.replicas) <= set(replicas)
+    return PartitionImage(
+        leader,
+        LeaderEpoch(partition.leader_epoch + (1 if moved or dropped else 0)),
+        partition.partition_epoch + 1,
+        replicas,
+        isr,
+        elr,
+        last_known,
+        wanted.adding,
+        wanted.removing,
+        recovering,
+        wanted.directories,
     )
 
 
@@ -93,6 +108,12 @@ def is_unclean(before: PartitionImage, after: PartitionImage) -> bool:
         and after.leader not in before.isr
         and after.leader not in before.elr
     )
+
+
+def is_active(image: MetadataImage, node: NodeId) -> bool:
+    """Whether a broker may lead and be in sync."""
+    broker = image.brokers.get(node)
+    return broker is not None and not broker.fenced and not broker.in_controlled_shutdown
 
 
 def _with_target(partition: PartitionImage, target: Target) -> PartitionImage:
@@ -118,58 +139,44 @@ def _completed(wanted: PartitionImage) -> PartitionImage:
 
 
 def _eligible(
-    partition: PartitionImage,
-    wanted: PartitionImage,
-    min_isr: int,
-    lost_tail: Collection[NodeId],
+    partition: PartitionImage, wanted: PartitionImage, lost_tail: Collection[NodeId]
 ) -> Nodes:
-    if len(wanted.isr) >= min_isr:
-        return ()
     held_all = {*partition.isr, *partition.elr} - {*wanted.isr, *lost_tail}
     return tuple(node for node in wanted.replicas if node in held_all)
 
 
-def _winner(partition: PartitionImage, wanted: PartitionImage, electorate: Electorate) -> _Winner:
-    trusted = wanted.isr or wanted.elr
-
-    def may_lead(node: NodeId) -> bool:
-        return node in trusted and electorate.is_active(node)
-
-    order = [partition.leader, *wanted.replicas]
+def _trusted_leader(
+    partition: PartitionImage, replicas: Nodes, trusted: Nodes, electorate: Electorate
+) -> NodeId:
+    order = (partition.leader, *replicas)
     if electorate.election is Election.PREFERRED:
-        order.insert(0, wanted.replicas[0])
+        order = (replicas[0], *order)
     for node in order:
-        if may_lead(node):
-            return _Winner(node)
+        if node in trusted and electorate.is_active(node):
+            return node
+    return NO_LEADER
+
+
+def _untrusted_leader(
+    partition: PartitionImage, replicas: Nodes, trusted: Nodes, electorate: Electorate
+) -> NodeId:
     if not trusted and len(partition.last_known_elr) == 1:
         (last_known,) = partition.last_known_elr
-        if last_known in wanted.replicas and electorate.is_active(last_known):
-            return _Winner(last_known, unclean=True)
+        if last_known in replicas and electorate.is_active(last_known):
+            return last_known
     if electorate.election is Election.UNCLEAN:
-        for node in wanted.replicas:
+        for node in replicas:
             if electorate.is_active(node):
-                return _Winner(node, unclean=True)
-    return _Winner(NO_LEADER)
+                return node
+    return NO_LEADER
 
 
-def _with_leader(
-    partition: PartitionImage, wanted: PartitionImage, winner: _Winner, min_isr: int
-) -> PartitionImage:
-    leader, isr, elr, recovering = winner.leader, wanted.isr, wanted.elr, wanted.recovering
-    if winner.unclean:
-        # A sole replica has nobody to differ from, and so nothing to recover.
-        isr, elr, recovering = (leader,), (), len(wanted.replicas) > 1
-    elif leader != NO_LEADER and leader not in isr:
-        isr = (leader,)
-        elr = _without(elr, isr) if min_isr > 1 else ()
-    last_known = partition.last_known_elr
+def _last_known_leader(partition: PartitionImage, leader: NodeId) -> Nodes:
     if leader != NO_LEADER:
-        last_known = ()
-    elif not last_known and partition.leader != NO_LEADER:
-        last_known = (partition.leader,)
-    return replace(
-        wanted, leader=leader, isr=isr, elr=elr, recovering=recovering, last_known_elr=last_known
-    )
+        return ()
+    if not partition.last_known_elr and partition.leader != NO_LEADER:
+        return (partition.leader,)
+    return partition.last_known_elr
 
 
 def _without(nodes: Nodes, gone: Collection[NodeId]) -> Nodes:

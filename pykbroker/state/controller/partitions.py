@@ -12,6 +12,7 @@ from pykbroker.state.controller.decision import (
     View,
     excessive,
 )
+from pykbroker.state.controller.elections import is_active
 from pykbroker.state.controller.facts import Change
 from pykbroker.state.controller.image import PartitionImage, TopicImage
 from pykbroker.state.controller.keys import partition_key
@@ -125,12 +126,6 @@ def check_assignment(image: MetadataImage, replicas: Sequence[int]) -> None:
 
 def _bad_assignment(message: str) -> KafkaError:
     return KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
-
-
-def is_active(image: MetadataImage, node: NodeId) -> bool:
-    """Whether a broker may lead and be in sync."""
-    broker = image.brokers.get(node)
-    return broker is not None and not broker.fenced and not broker.in_controlled_shutdown
 
 
 def _new_partition(image: MetadataImage, replicas: tuple[NodeId, ...]) -> PartitionImage:

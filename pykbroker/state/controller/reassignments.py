@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.state.controller.decision import Decision, Note, View
-from pykbroker.state.controller.elections import Election, Target
+from pykbroker.state.controller.elections import Election, Target, is_active
 from pykbroker.state.controller.leadership import Elections
-from pykbroker.state.controller.partitions import check_assignment, is_active
+from pykbroker.state.controller.partitions import check_assignment
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import NodeId
 from wire.errors import ErrorCode

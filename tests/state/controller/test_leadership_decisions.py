@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pykbroker.state.controller.leadership import (
-    elect_leaders,
-    elect_uncleanly,
-    rebalance_leaders,
-)
+from pykbroker.state.controller.election_requests import elect_leaders
+from pykbroker.state.controller.leadership import elect_uncleanly, rebalance_leaders
 from pykbroker.state.errors import KafkaError
 from tests.support.cluster_images import Cluster, partition
 from wire.errors import ErrorCode
