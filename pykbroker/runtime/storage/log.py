@@ -142,7 +142,6 @@ class PartitionLog:
         self._flushes = config.flush_messages != NEVER or config.flush_ms != NEVER
         self._intakes.clear()
         if self.is_loaded:
-            self._flush_is_due = False
             self._flush_if_due()
 
     def _intake(self, origin: AppendOrigin) -> Intake:

@@ -196,3 +196,18 @@ async def test_more_logs_are_cleaned_at_a_time(setting: Setting) -> None:
         await until(lambda: held_back(box) == 2)
         await box.alter(IO_LIMIT, 1e12)
         await until(lambda: count(box) == 2)
+
+
+async def test_a_log_is_not_cleaned_twice_at_a_time() -> None:
+    async with one_broker(BY_HAND) as box:
+        await compacted_topic(box)
+        await box.alter(IO_LIMIT, 0.001)
+        cleaner = Cleaner(box.logs)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cleaner.clean_dirtiest)
+            await until(lambda: held_back(box) == 1)
+            assert not await cleaner.clean_dirtiest()
+            tasks.cancel_scope.cancel()
+        await box.alter(IO_LIMIT, 1e12)
+        assert await cleaner.clean_dirtiest()
+        assert count(box) == 2
