@@ -353,7 +353,9 @@ def test_a_stable_group_loses_only_offsets_of_topics_it_left() -> None:
 
 def test_nothing_expires_in_a_rebalance_or_in_a_group_that_cannot_be_understood() -> None:
     s = expiring()
-    s.stable("a", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS).commit("a", 1, topic="u")
+    s.stable("a", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS).commit(
+        "a", 1, topic="u"
+    )
     s.join("b", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS, follow=False)
     s.join("a", session_ms=50 * RETENTION_MS, rebalance_ms=50 * RETENTION_MS)
     s.at(2 * RETENTION_MS)

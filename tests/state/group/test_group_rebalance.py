@@ -421,6 +421,28 @@ def test_an_overfull_group_sends_the_last_to_come_back_away() -> None:
     assert s.joined("b").leader == s.joined("c").leader
 
 
+@pytest.mark.parametrize("text", ["x" * 32_700, "\u20ac" * 11_000])
+def test_what_a_record_cannot_hold_is_refused_at_the_door(s: GroupScenario, text: str) -> None:
+    s.stable("a")
+    assert s.join("b", group=text).code("b") == ErrorCode.INVALID_GROUP_ID
+    invalid = ErrorCode.INVALID_REQUEST
+    assert s.join("b", instance=text).code("b") == invalid
+    assert s.join("b", protocol_type=text).code("b") == invalid
+    assert s.join("b", protocols={text: b""}).code("b") == invalid
+    assert s.join(text).code(text) == invalid
+    assert s.group.state is State.STABLE
+
+
+def test_texts_that_fit_are_written() -> None:
+    long = "\u20ac" * 10_890
+    s = GroupScenario()
+    s.join("a", instance=long, protocols={long: b""})
+    s.sync("a", instance=long, protocol_name=long, a=b"0")
+    s.joined("a")
+    assert s.assigned("a") == b"0"
+    assert s.restart().group.static_members == {long: s.member_ids["a"]}
+
+
 # Static members (KIP-345, KIP-814).
 
 
@@ -507,6 +529,17 @@ def test_a_rebalance_that_no_static_member_comes_to_waits_for_the_sessions(
     assert list(s.group.static_members) == ["i1"]
     s.later(30_000)
     assert s.group.state is State.EMPTY
+
+
+def test_a_rebalance_timeout_of_nothing_does_not_make_the_group_spin(s: GroupScenario) -> None:
+    s.stable("a", "b", static={"a": "i1", "b": "i2"}, rebalance_ms=30_000, session_ms=60_000)
+    for member in s.group.members.values():
+        member.rebalance_timeout_ms = 0
+    s.leave("admin", MemberIdentity(group_instance_id="i2"))
+    s.later(0)
+    assert s.shard.next_deadline() == s.now_ms + 1_000
+    s.join("a", instance="i1")
+    assert s.joined("a").generation_id == s.group.generation_id
 
 
 def test_an_administrator_removes_static_members_by_instance_id(s: GroupScenario) -> None:
