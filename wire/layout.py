@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from wire.primitives import SIZES
 from wire.schema import fields_of, parse_versions
@@ -11,25 +11,28 @@ if TYPE_CHECKING:
     from wire.schema import Field, Message, Struct
 
 
-class Layout(NamedTuple):
+class Layout:
     """The fields of a structure at one version."""
 
-    body: list[Field]
-    """In wire order."""
-    tagged: list[Field]
-    absent: list[Field]
+    __slots__ = ("absent", "body", "tagged")
+
+    def __init__(self) -> None:
+        self.body: list[Field] = []
+        """In wire order."""
+        self.tagged: list[Field] = []
+        self.absent: list[Field] = []
 
 
 def layout_of(cls: type[Struct], version: int) -> Layout:
-    body, tagged, absent = [], [], []
+    layout = Layout()
     for field in fields_of(cls):
         if version in field.tagged:
-            tagged.append(field)
+            layout.tagged.append(field)
         elif version in field.versions:
-            body.append(field)
+            layout.body.append(field)
         else:
-            absent.append(field)
-    return Layout(body, tagged, absent)
+            layout.absent.append(field)
+    return layout
 
 
 def is_flexible(cls: type[Message], version: int) -> bool:

@@ -19,7 +19,7 @@ Nothing here is parsed before a codec asks for it: importing a definition costs 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast, dataclass_transform
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -58,14 +58,26 @@ ZERO_UUID = bytes(16)
 NEWEST = 32767
 
 
-class VersionRange(NamedTuple):
-    """Inclusive on both ends; ``low > high`` is empty."""
+class VersionRange(tuple[int, int]):
+    """Low and high, both inclusive; ``low > high`` is empty."""
 
-    low: int
-    high: int
+    # Not a NamedTuple, nor is Field below: making such a class takes a millisecond of every start.
+
+    __slots__ = ()
+
+    def __new__(cls, low: int, high: int) -> VersionRange:
+        return super().__new__(cls, (low, high))
+
+    @property
+    def low(self) -> int:
+        return self[0]
+
+    @property
+    def high(self) -> int:
+        return self[1]
 
     def __contains__(self, version: object) -> bool:
-        return isinstance(version, int) and self.low <= version <= self.high
+        return isinstance(version, int) and self[0] <= version <= self[1]
 
 
 NONE = VersionRange(0, -1)
@@ -119,19 +131,48 @@ def at(
     )
 
 
-class Field(NamedTuple):
+class Field:
     """One field, resolved. ``type`` is a name of PRIMITIVES or a Struct class."""
 
-    name: str
-    type: str | type[Struct]
-    is_array: bool
-    versions: VersionRange
-    nullable: VersionRange
-    default: Any
-    tag: int | None
-    tagged: VersionRange
-    ignorable: bool
-    never_flexible: bool
+    __slots__ = (
+        "default",
+        "ignorable",
+        "is_array",
+        "name",
+        "never_flexible",
+        "nullable",
+        "tag",
+        "tagged",
+        "type",
+        "versions",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        type: str | type[Struct],
+        is_array: bool,
+        versions: VersionRange,
+        nullable: VersionRange,
+        default: Any,
+        tag: int | None,
+        tagged: VersionRange,
+        ignorable: bool,
+        never_flexible: bool,
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.is_array = is_array
+        self.versions = versions
+        self.nullable = nullable
+        self.default = default
+        self.tag = tag
+        self.tagged = tagged
+        self.ignorable = ignorable
+        self.never_flexible = never_flexible
+
+    def __repr__(self) -> str:
+        return f"<Field {self.name}>"
 
 
 class StructMeta(type):
