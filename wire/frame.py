@@ -10,9 +10,9 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING
 
-from wire.apis import request_header_version
+from wire.apis import API_BY_KEY, ApiKey
 from wire.errors import DecodeError
-from wire.primitives import read_int32, read_nullable_string, skip_tags
+from wire.primitives import check_room, read_int32, skip_tags
 
 if TYPE_CHECKING:
     from wire.schema import Buffer
@@ -136,7 +136,7 @@ class RequestHeader:
         return f"RequestHeader({values})"
 
 
-_HEAD = Struct(">hhi")
+_HEAD = Struct(">hhih")
 
 
 def request_header(frame: Buffer) -> tuple[RequestHeader, int]:
@@ -144,12 +144,16 @@ def request_header(frame: Buffer) -> tuple[RequestHeader, int]:
     assumed: whoever called will not read on.
     """
     try:
-        key, version, correlation_id = _HEAD.unpack_from(frame)
-        header_version = request_header_version(key, version)
-        client_id, position = None, _HEAD.size
-        if header_version >= 1:
-            client_id, position = read_nullable_string(frame, position)
-        if header_version >= 2:
+        key, version, correlation_id, length = _HEAD.unpack_from(frame)
+        if key == ApiKey.CONTROLLED_SHUTDOWN and version == 0:
+            return RequestHeader(key, version, correlation_id, None), 8  # no client id yet
+        position, client_id = _HEAD.size, None
+        if length != -1:
+            check_room(length, 1, len(frame) - position)
+            client_id = str(frame[position : position + length], "utf-8")
+            position += length
+        api = API_BY_KEY.get(key)
+        if api is not None and version >= api.flexible_since:
             if frame[position]:
                 position = skip_tags(frame, position, len(frame))
             else:

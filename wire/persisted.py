@@ -9,7 +9,7 @@ frame's version, its type and its version in front.
 from __future__ import annotations
 
 from sys import modules
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from wire.codec import decode, decode_exact, encode_bytes
 from wire.errors import DecodeError
@@ -56,12 +56,8 @@ def _int16(what: str, data: Buffer) -> int:
 # Coordinator records.
 
 
-class DecodedRecord(NamedTuple):
-    """``version`` is the value's, 0 for a tombstone."""
-
-    key: Record
-    value: Record | None
-    version: int
+DecodedRecord: TypeAlias = "tuple[Record, Record | None, int]"
+"""Key, value (None: a tombstone) and the value's version."""
 
 
 class RecordTypes:
@@ -110,8 +106,8 @@ def decode_record(
     key_class, value_class = classes
     decoded_key = decode_exact(key_class, 0, key, 2)
     if value is None:
-        return DecodedRecord(decoded_key, None, 0)
-    return DecodedRecord(decoded_key, *decode_versioned(value_class, value))
+        return decoded_key, None, 0
+    return decoded_key, *decode_versioned(value_class, value)
 
 
 # Control records.
