@@ -223,7 +223,7 @@ process.roles list ! each(broker,controller) hr
 producer.id.expiration.check.interval.ms int 600000 1.. lri
 producer.id.expiration.ms int 86400000 1.. lc
 producer.purgatory.purge.interval.requests int 1000 - mr
-pykbroker.validate.records bool true - mc
+pykbroker.validate.records bool false - mc
 queued.max.request.bytes long -1 - mr
 queued.max.requests int 500 1.. hr
 quota.window.num int 11 1.. lr

@@ -29,7 +29,7 @@ async def test_a_batch_above_the_limit_is_refused(setting: Setting) -> None:
 
 @changes("max.decompressed.message.bytes", "max.decompressed.message.bytes")
 async def test_a_batch_that_would_swell_above_the_limit_is_refused(setting: Setting) -> None:
-    async with one_broker() as box:
+    async with one_broker("pykbroker.validate.records=true") as box:
         await box.create()
         gzip = {"compression": Compression.GZIP}
         assert (await box.produce(b"x" * 2000, **gzip)).error_code == ErrorCode.NONE
