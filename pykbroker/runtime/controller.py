@@ -151,9 +151,10 @@ class Controller:
             except StoreUnavailable:
                 await self._clock.sleep(RETRY_MS)
                 continue
-            if not result.succeeded and not lease.is_held:
-                await self._clock.sleep(RETRY_MS)
-            await self._follower.images.wait_for(result.revision)
+            if result.succeeded:
+                await self._catch_up(result)
+            else:
+                await self._follower.wait_for_news(result.revision)
 
     async def _lead(self, lease: Lease) -> None:
         logger.info("controller", epoch=self._image.controller_epoch)
@@ -313,10 +314,13 @@ class Controller:
             await self._take_office_anew(lease)
             self._found_done(part[0], before[part[0].key])
             return
-        await self._catch_up(result)
-        if not result.succeeded:
-            self._check_office()
-            raise _DecideAgain
+        if result.succeeded:
+            await self._catch_up(result)
+            return
+        self._check_office()
+        await self._follower.wait_for_news(result.revision)
+        self._check_office()
+        raise _DecideAgain
 
     async def _catch_up(self, result: Transacted) -> None:
         await self._follower.images.wait_for(result.revision)
@@ -336,10 +340,12 @@ class Controller:
                 await self._clock.sleep(RETRY_MS)
                 continue
             await self._catch_up(result)
-            replay = self._follower.replay
+            replay, stale = self._follower.replay, self._fence
             if replay.controller_incarnation != self._record.incarnation_id:
                 break
             self._fence = replay.mod_revisions[keys.CONTROLLER]
+            if self._fence == stale:
+                break
             return
         raise NotController
 

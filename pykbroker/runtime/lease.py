@@ -1,8 +1,8 @@
 """This process's lease on the metadata store: what its registration and its office hang on.
 
-It is renewed at a third of its time to live. Its holder stops acting before the store can have
-given it away: the time is counted on the holder's own monotonic clock, from the moment a renewal
-is SENT, and a margin is kept.
+It is renewed at a third of its time to live, or sooner where that is wished. Its holder stops
+acting before the store can have given it away: the time is counted on the holder's own monotonic
+clock, from the moment a renewal is SENT, and a margin is kept.
 """
 
 from __future__ import annotations
@@ -26,18 +26,30 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    def __init__(self, store: MetadataStore, clock: Clock, ttl_ms: int, lease: int, since_ms: int):
+    def __init__(
+        self,
+        store: MetadataStore,
+        clock: Clock,
+        ttl_ms: int,
+        interval_ms: int,
+        lease: int,
+        since_ms: int,
+    ) -> None:
         self.id = lease
         self.ttl_ms = ttl_ms
+        self._interval_ms = min(interval_ms, ttl_ms // 3)
         self._store = store
         self._clock = clock
         self._until_ms = self._counted_from(since_ms)
 
     @classmethod
-    async def grant(cls, store: MetadataStore, clock: Clock, ttl_ms: int) -> Lease:
+    async def grant(
+        cls, store: MetadataStore, clock: Clock, ttl_ms: int, interval_ms: int
+    ) -> Lease:
         """Raises StoreUnavailable."""
         since_ms = clock.monotonic_ms()
-        return cls(store, clock, ttl_ms, await store.grant_lease(ttl_ms), since_ms)
+        lease = await store.grant_lease(ttl_ms)
+        return cls(store, clock, ttl_ms, interval_ms, lease, since_ms)
 
     @property
     def is_held(self) -> bool:
@@ -46,13 +58,14 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew until it is lost: then LeaseLost is raised, and not before."""
-        pause_ms = self.ttl_ms // 3
+        pause_ms = self._interval_ms
         while True:
             left_ms = self._until_ms - self._clock.monotonic_ms()
             await self._clock.sleep(max(min(pause_ms, left_ms), 1))
             if not self.is_held:
                 raise LeaseLost(f"not renewed within {self.ttl_ms} ms")
-            pause_ms = self.ttl_ms // 3 if await self._renew() else min(RETRY_MS, pause_ms)
+            renewed = await self._renew()
+            pause_ms = self._interval_ms if renewed else min(RETRY_MS, self._interval_ms)
 
     async def revoke(self) -> None:
         """Give it up at once; its keys go with it."""

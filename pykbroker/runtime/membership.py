@@ -133,12 +133,14 @@ class Membership:
         if self.unfenced.is_set():
             self.unfenced = anyio.Event()
         ttl_ms = self._settings.current.int("broker.session.timeout.ms")
+        interval_ms = self._settings.current.int("broker.heartbeat.interval.ms")
         try:
-            lease = self._lease = await Lease.grant(self._store, self._clock, ttl_ms)
+            lease = await Lease.grant(self._store, self._clock, ttl_ms, interval_ms)
         except StoreUnavailable as error:
             logger.warning("no lease to be had", reason=str(error))
             await self._clock.sleep(RETRY_MS)
             return
+        self._lease = lease
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lease.keep)
             if self._announcement.is_controller:
@@ -172,10 +174,11 @@ class Membership:
             except StoreUnavailable:
                 await self._clock.sleep(RETRY_MS)
                 continue
-            await self._follower.images.wait_for(result.revision)
             if result.succeeded:
+                await self._follower.images.wait_for(result.revision)
                 self.broker_epoch = self._clean_epoch = replay.live[node_id].epoch
                 return
+            await self._follower.wait_for_news(result.revision)
 
     def _check_cluster(self) -> None:
         known = self._follower.images.current.cluster_id

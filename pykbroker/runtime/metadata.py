@@ -83,6 +83,16 @@ class MetadataFollower:
         self.loaded_ms = self._clock.monotonic_ms()
         self.images.publish(self.replay.load(snapshot))
 
+    async def wait_for_news(self, revision: int) -> None:
+        """After a write that was refused at ``revision``: until what refused it is known here.
+
+        If it is known already, a moment: whoever refused us will not think otherwise at once.
+        """
+        if self.images.current.revision >= revision:
+            await self._clock.sleep(RETRY_MS)
+        else:
+            await self.images.wait_for(revision)
+
     async def run(self) -> None:
         """Follow for ever. A gap in the events means that everything is read again."""
         while True:

@@ -296,6 +296,67 @@ async def test_a_sleeper_that_wakes_up_is_refused_by_the_store() -> None:
         assert not late.succeeded
 
 
+async def test_under_a_lease_that_the_store_forgot_nobody_spins() -> None:
+    """The store refuses, and there is nothing new to learn from it."""
+    world = World(1)
+    store = world.one.store
+    forgotten = await store.grant_lease(1)
+    world.clock.advance(1)
+
+    async def grant(ttl_ms: int) -> int:
+        return forgotten
+
+    store.grant_lease = grant  # type: ignore[method-assign]
+    calls = 0
+    transact = store.transact
+
+    async def counted(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        return await transact(*arguments)  # type: ignore[arg-type]
+
+    store.transact = counted  # type: ignore[assignment, method-assign]
+    async with running(world.one):
+        await idle()
+        assert calls == 2, "the broker and the controller, once each"
+        world.clock.advance(250)
+        await idle()
+        assert calls == 4
+        del store.grant_lease
+        for _ in range(20):
+            world.clock.advance(250)
+            await idle()
+        await world.started()
+
+
+async def test_a_write_that_is_refused_for_no_visible_reason_is_not_repeated_at_once() -> None:
+    world = World(1)
+    async with running(world.one):
+        await world.started()
+        store, transact, calls = world.one.store, world.one.store.transact, 0
+
+        async def refuse(compares: list[Compare], operations: list[Put | Delete]) -> object:
+            nonlocal calls
+            calls += 1
+            if calls < 3:
+                return await transact([*compares, Compare("/never", 1)], operations)
+            return await transact(compares, operations)
+
+        store.transact = refuse  # type: ignore[assignment, method-assign]
+        answers: list[int] = []
+
+        async def one() -> None:
+            answers.extend(await create(world.one, "t"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one)
+            for expected in (1, 2, 3):
+                await idle()
+                assert calls == expected
+                world.clock.advance(250)
+        assert answers == [E.NONE]
+
+
 async def test_without_a_controller_callers_wait_as_long_as_they_allow() -> None:
     world = World(1)
     answers: list[int] = []

@@ -12,6 +12,8 @@ from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 TTL_MS = 9_000
+INTERVAL_MS = 60_000
+"""More than the rule allows: a third of the time to live counts."""
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def store(clock: ManualClock) -> FaultyStore:
 async def test_it_is_held_until_a_margin_before_its_end(
     clock: ManualClock, store: FaultyStore
 ) -> None:
-    lease = await Lease.grant(store, clock, TTL_MS)
+    lease = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS)
     clock.advance(8_099)
     assert lease.is_held
     clock.advance(1)
@@ -36,7 +38,7 @@ async def test_it_is_held_until_a_margin_before_its_end(
 
 
 async def test_it_is_renewed_in_time_for_ever(clock: ManualClock, store: FaultyStore) -> None:
-    lease = await Lease.grant(store, clock, TTL_MS)
+    lease = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lease.keep)
         for _ in range(20):
@@ -56,7 +58,7 @@ async def keep(lease: Lease, lost: list[LeaseLost]) -> None:
 async def test_time_counts_from_the_sending_of_the_renewal(
     clock: ManualClock, store: FaultyStore
 ) -> None:
-    lease = await Lease.grant(store, clock, TTL_MS)
+    lease = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS)
     answer = anyio.Event()
     renew = store.renew_lease
 
@@ -84,7 +86,7 @@ async def test_time_counts_from_the_sending_of_the_renewal(
 async def test_a_store_that_is_away_is_asked_again_until_time_is_up(
     clock: ManualClock, store: FaultyStore
 ) -> None:
-    lease, lost = await Lease.grant(store, clock, TTL_MS), []
+    lease, lost = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS), []
     store.down = True
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keep, lease, lost)
@@ -102,7 +104,7 @@ async def test_a_store_that_is_away_is_asked_again_until_time_is_up(
 async def test_a_store_that_comes_back_in_time_is_no_loss(
     clock: ManualClock, store: FaultyStore
 ) -> None:
-    lease, lost = await Lease.grant(store, clock, TTL_MS), []
+    lease, lost = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS), []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keep, lease, lost)
         store.down = True
@@ -118,7 +120,7 @@ async def test_a_store_that_comes_back_in_time_is_no_loss(
 async def test_a_lease_that_the_store_forgot_is_lost_at_the_next_renewal(
     clock: ManualClock, store: FaultyStore
 ) -> None:
-    lease, lost = await Lease.grant(store, clock, TTL_MS), []
+    lease, lost = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS), []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keep, lease, lost)
         await store.inner.revoke_lease(lease.id)
@@ -128,7 +130,27 @@ async def test_a_lease_that_the_store_forgot_is_lost_at_the_next_renewal(
 
 
 async def test_one_that_was_given_up_is_not_held(clock: ManualClock, store: FaultyStore) -> None:
-    lease = await Lease.grant(store, clock, TTL_MS)
+    lease = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS)
     await lease.revoke()
     assert not lease.is_held
     assert not await store.renew_lease(lease.id)
+
+
+async def test_it_is_renewed_as_often_as_is_wished(clock: ManualClock, store: FaultyStore) -> None:
+    lease = await Lease.grant(store, clock, TTL_MS, 500)
+    renewals: list[int] = []
+    renew = store.renew_lease
+
+    async def counted(lease_id: int) -> bool:
+        renewals.append(clock.now_ms)
+        return await renew(lease_id)
+
+    store.renew_lease = counted  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lease.keep)
+        for _ in range(8):
+            await idle()
+            clock.advance(250)
+        await idle()
+        tasks.cancel_scope.cancel()
+    assert renewals == [1_500, 2_000, 2_500, 3_000]
