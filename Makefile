@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
+KAFKA_VERSION ?= 4.3.1
+KAFKA_LIBS ?= $(CURDIR)/.kafka/$(KAFKA_VERSION)
 
 help:
 	@echo "make setup       build .venv"
@@ -12,10 +14,12 @@ help:
 	@echo "make check       the same without the tests"
 	@echo "make unit        the tests alone (ARGS=... for pytest)"
 	@echo "make test-long   the long forms of fuzzing and of the property tests"
+	@echo "make kafka-libs  Apache Kafka's jars from Maven into $(KAFKA_LIBS)"
+	@echo "make test-kafka  the tests against Apache Kafka itself (needs the jars and java)"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start test check lint types imports unit test-long lock clean
+.PHONY: help setup run bench-start test check lint types imports unit test-long kafka-libs test-kafka lock clean
 
 setup: $(STAMP)
 
@@ -52,6 +56,25 @@ unit: setup
 
 test-long: setup
 	HYPOTHESIS_PROFILE=long FUZZ_FRAMES=2000000 $(BIN)/python -m pytest --timeout=7200 $(ARGS)
+
+# Needs Maven, which knows where from; the newest version that has kafka-tools there.
+KAFKA_JARS := org.apache.kafka:kafka_2.13:$(KAFKA_VERSION) org.apache.kafka:kafka-tools:$(KAFKA_VERSION) \
+	org.apache.logging.log4j:log4j-slf4j-impl:2.25.3 org.apache.logging.log4j:log4j-core:2.25.3
+
+kafka-libs: $(KAFKA_LIBS)/.ready
+
+$(KAFKA_LIBS)/.ready:
+	mkdir -p $(KAFKA_LIBS)
+	{ echo '<project><modelVersion>4.0.0</modelVersion><groupId>local</groupId>'; \
+	  echo '<artifactId>kafka-libs</artifactId><version>1</version><packaging>pom</packaging><dependencies>'; \
+	  for jar in $(KAFKA_JARS); do echo $$jar | awk -F: '{ print "<dependency><groupId>" $$1 \
+	    "</groupId><artifactId>" $$2 "</artifactId><version>" $$3 "</version></dependency>" }'; done; \
+	  echo '</dependencies></project>'; } > $(KAFKA_LIBS)/pom.xml
+	mvn --quiet --batch-mode -f $(KAFKA_LIBS)/pom.xml dependency:copy-dependencies -DoutputDirectory=$(KAFKA_LIBS)
+	touch $@
+
+test-kafka: setup
+	PYKBROKER_KAFKA_LIBS=$${PYKBROKER_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
 
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:
