@@ -31,8 +31,15 @@ pykbroker {version}: a Kafka broker.
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the rest is in ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"pykbroker: {message}; see '{self.prog} --help'\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pykbroker", description="A Kafka broker: the real protocol, ready in a blink."
     )
     parser.add_argument("--version", action="version", version=f"pykbroker {__version__}")

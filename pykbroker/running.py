@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ import sys
 import time
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -60,7 +61,13 @@ def _backend_options() -> dict[str, bool]:
     return {"use_uvloop": True}
 
 
+def _log_loop_error(_: object, context: dict[str, Any]) -> None:
+    """What a callback of the event loop let escape: a defect, and never silence."""
+    logger.error(str(context.get("message")), error=context.get("exception"))
+
+
 async def _serve(loaded: Loaded, options: argparse.Namespace) -> int:
+    asyncio.get_running_loop().set_exception_handler(_log_loop_error)
     for warning in loaded.warnings:
         logger.warning(warning)
     if loaded.without_effect:

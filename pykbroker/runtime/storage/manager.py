@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
+from pykbroker.runtime.storage import flush
 from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.directory import DirectoryRefused, LogDirectory
 from pykbroker.runtime.storage.handles import FileHandles
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from pykbroker.state.types import TopicId, TopicPartition
 
 logger = get_logger("pykbroker.storage.manager")
+
+
+LOGS_AT_ONCE = 64
+"""Closed together: their files are pinned open meanwhile."""
 
 
 def _nothing_known(topic_partition: TopicPartition, topic_id: TopicId) -> None:
@@ -92,19 +97,20 @@ class LogManager:
         """Lock the directories; the cluster id that they say they belong to, if any does."""
         opened: list[LogDirectory] = []
         found: str | None = None
-        problems: list[OSError] = []
+        problems: list[tuple[LogDirectory, OSError]] = []
         try:
             for directory in self.directories:
                 try:
                     meta = directory.acquire(self._ignored)
                 except OSError as error:
-                    problems.append(error)
-                    self._unusable(directory, error)
+                    problems.append((directory, error))
                     continue
                 opened.append(directory)
                 found = meta.cluster_id if meta is not None else found
             if not opened:
-                raise DirectoryRefused(f"no log directory can be used: {problems[0]}")
+                raise DirectoryRefused(f"no log directory can be used: {problems[0][1]}")
+            for directory, error in problems:
+                self._unusable(directory, error)
         except DirectoryRefused:
             for directory in opened:
                 directory.release()
@@ -384,12 +390,16 @@ class LogManager:
 
     async def close(self, broker_epoch: int = -1) -> None:
         """Write everything; with the marker, the next start need not look at the logs."""
-        for log in (*self.logs.values(), *self.futures.values()):
-            if log.is_loaded and not log.is_failed:
-                try:
-                    await self.workers.run(log.close)
-                except OSError as error:
-                    log.fail(error)
+        logs = [
+            log
+            for log in (*self.logs.values(), *self.futures.values())
+            if log.is_loaded and not log.is_failed
+        ]
+        for first in range(0, len(logs), LOGS_AT_ONCE):
+            part = logs[first : first + LOGS_AT_ONCE]
+            await flush.run(self.workers, flush.begin(part, final=True))
+            for log in part:
+                log.release_files()
         for directory in self.live_directories():
             if directory.meta is None:
                 continue
