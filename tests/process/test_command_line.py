@@ -178,3 +178,23 @@ def test_data_goes_to_the_current_directory_and_that_is_said(
     broker = start_broker()
     assert (tmp_path / "pykbroker-data").is_dir()
     assert "pykbroker-data" in broker.stderr
+
+
+@pytest.mark.parametrize(
+    "argument", [("--port", "99999"), ("--bogus",), ("--data-dir", "/dev/null/x")]
+)
+def test_a_wrong_argument_is_one_clear_line(tmp_path: Path, argument: tuple[str, ...]) -> None:
+    code, _, err = run_command("serve", *argument, cwd=tmp_path)
+    assert code in (1, 2)
+    assert argument[-1] in one_line(err)
+
+
+def test_a_second_signal_does_not_wait(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    broker = start_broker("--memory")
+    broker.pause()
+    broker.process.send_signal(signal.SIGTERM)
+    broker.process.send_signal(signal.SIGINT)
+    broker.resume()
+    assert broker.process.wait(60) in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)

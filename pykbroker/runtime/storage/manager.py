@@ -109,8 +109,8 @@ class LogManager:
                 found = meta.cluster_id if meta is not None else found
             if not opened:
                 raise DirectoryRefused(f"no log directory can be used: {problems[0][1]}")
-            for directory, error in problems:
-                self._unusable(directory, error)
+            for directory, problem in problems:
+                self._unusable(directory, problem)
         except DirectoryRefused:
             for directory in opened:
                 directory.release()
