@@ -10,7 +10,6 @@ from pykbroker.config.topic import LogConfig, log_config
 from pykbroker.edges.memory_disk import MemoryDisk
 from pykbroker.edges.workers import InlineWorkers
 from pykbroker.runtime.storage.context import LogContext
-from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.handles import FileHandles
 from pykbroker.runtime.storage.log import PartitionLog
 from pykbroker.runtime.storage.manager import LogManager
@@ -86,9 +85,7 @@ class NotingUpkeep:
     def flush_all(self) -> None:
         logs, self.to_flush = self.to_flush, []
         for log in logs:
-            job = FlushJob(log)
-            job.run()
-            job.finish()
+            log.flush()
 
 
 def config(**settings: Any) -> LogConfig:

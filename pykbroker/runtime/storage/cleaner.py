@@ -407,7 +407,7 @@ class GroupWriter:
         for aborted in transactions.kept:
             segment.add_aborted(aborted)
         transactions.kept = []
-        segment.become_inactive()
+        segment.write_ends()
         mtime_ms = disk.mtime_ms(self._sources[-1].path)
         for kind in SEGMENT_SUFFIXES:
             path = segment.file_path(kind)

@@ -175,6 +175,11 @@ class LogFiles:
         paths, self._unsynced_files = self._unsynced_files, []
         return paths
 
+    def still_unsynced(self, files: list[str], folders: list[str]) -> None:
+        """What was taken was not synced after all."""
+        self._unsynced_files += files
+        self._unsynced_folders += folders
+
     def take_unsynced_folders(self) -> list[str]:
         folders, self._unsynced_folders = self._unsynced_folders, []
         return folders

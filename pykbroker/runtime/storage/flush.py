@@ -1,92 +1,140 @@
-"""Making a log durable in three steps, so that only the middle one may block.
+"""Making logs durable in three steps, so that only the middle one may block.
 
-``begin`` on the loop notes what the log holds and pins its files; ``run`` in a worker syncs them;
-``finish`` on the loop moves the recovery point. A truncation in between makes the result void.
+``begin`` on the loop notes what the logs hold and pins their files; ``run`` in workers syncs them,
+several at a time, so that the file system can do many with one of its own commits; ``finish`` on
+the loop moves the recovery points. A truncation in between makes a log's result void.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pykbroker.state.log.checkpoints import encode_epochs
-from pykbroker.state.log.names import (
-    INDEX,
-    LEADER_EPOCH_CHECKPOINT,
-    LOG,
-    TIME_INDEX,
-    TXN_INDEX,
-)
+import anyio
+
+from pykbroker.state.log.names import INDEX, LEADER_EPOCH_CHECKPOINT, TIME_INDEX, TXN_INDEX
 
 if TYPE_CHECKING:
-    from pykbroker.ports import File
+    from collections.abc import Iterable
+
+    from pykbroker.ports import File, Workers
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.segment import Segment
 
+PARALLEL = 8
+"""Threads that sync at once."""
+
 
 class FlushJob:
+    """One log. ``final`` if it is being closed: then all of it must reach the disk."""
+
     def __init__(self, log: PartitionLog, *, final: bool = False) -> None:
-        """``final`` if the log is being closed."""
         self.log = log
-        self._final = final
-        self.end_offset = log.log_end_offset
+        self.error: OSError | None = None
+        self._end_offset = log.log_end_offset
         self._generation = log.generation
         self._pinned: list[tuple[str, File]] = []
-        self._segments: list[Segment] = []
-        self._epochs: bytes | None = None
-        self._directories: list[str] = []
-        self.error: OSError | None = None
+        self._indexed: list[Segment] = []
         try:
-            self._pin_all()
+            self._pin_segments(final)
+            self._files = log.files.take_unsynced_files()
+            for path in self._files:
+                self._pin(path)
         except OSError:
             self._unpin_all()
             raise
+        self._epochs = log.take_changed_epochs()
+        self._folders = log.files.take_unsynced_folders()
+        self._has_run = False
 
-    def _pin_all(self) -> None:
+    def _pin_segments(self, final: bool) -> None:
         log = self.log
-        handles, disk = log.context.handles, log.context.disk
-        for segment in log.unsynced_segments():
-            segment.write_indexes()
+        dirty = log.unsynced_segments()
+        for segment in dirty:
+            self._pin(segment.path)
+        for segment in log.files.segments:
             # An unclean stop has the active segment's indexes made anew in any case.
-            only_log = segment.is_active and not self._final
-            kinds = (LOG,) if only_log else (LOG, INDEX, TIME_INDEX, TXN_INDEX)
-            if not only_log:
-                self._segments.append(segment)
-            for kind in kinds:
-                path = segment.file_path(kind)
-                if kind == LOG or disk.exists(path):
-                    self._pinned.append((path, handles.pin(path)))
-        for path in log.files.take_unsynced_files():
-            if disk.exists(path):
-                self._pinned.append((path, handles.pin(path)))
-        if log.leader_epochs.dirty and log.files.exists:
-            log.leader_epochs.dirty = False
-            self._epochs = encode_epochs(log.leader_epochs.entries)
-        self._directories = log.files.take_unsynced_folders()
+            if segment.needs_sync and (final or not segment.is_active):
+                self._indexed.append(segment)
+                for kind in (INDEX, TIME_INDEX, TXN_INDEX):
+                    self._pin(segment.file_path(kind))
 
-    def run(self) -> None:
-        """Blocking. A failed sync is final: what it was to write may be gone from the cache."""
-        disk = self.log.context.disk
-        try:
-            for _, file in self._pinned:
-                file.sync()
-            if self._epochs is not None:
-                disk.write_atomic(f"{self.log.directory}/{LEADER_EPOCH_CHECKPOINT}", self._epochs)
-            for directory in self._directories:
-                disk.sync_dir(directory)
-        except OSError as error:
-            self.error = error
+    def _pin(self, path: str) -> None:
+        context = self.log.context
+        if context.disk.exists(path):
+            self._pinned.append((path, context.handles.pin(path)))
 
     def _unpin_all(self) -> None:
         for path, file in self._pinned:
             self.log.context.handles.unpin(path, file)
         self._pinned.clear()
 
+    def share_folders(self, others: set[str]) -> None:
+        """Several jobs may have created something in one folder: the first of them syncs it."""
+        self._folders = [folder for folder in self._folders if folder not in others]
+        others.update(self._folders)
+
+    def run(self) -> None:
+        """Blocking. A failed sync is final: what it was to write may be gone from the cache."""
+        disk = self.log.context.disk
+        self._has_run = True
+        try:
+            for _, file in self._pinned:
+                file.sync()
+            if self._epochs is not None:
+                disk.write_atomic(f"{self.log.directory}/{LEADER_EPOCH_CHECKPOINT}", self._epochs)
+                self._folders = [f for f in self._folders if f != self.log.directory]
+            for folder in self._folders:
+                disk.sync_dir(folder)
+        except OSError as error:
+            self.error = error
+
     def finish(self) -> None:
         self._unpin_all()
         if self.error is not None:
             self.log.fail(self.error)
             return
-        for segment in self._segments:
+        if not self._has_run:
+            self.log.files.still_unsynced(self._files, self._folders)
+            return
+        for segment in self._indexed:
             segment.needs_sync = False
         if self.log.generation == self._generation:
-            self.log.synced(self.end_offset)
+            self.log.synced(self._end_offset)
+
+
+def begin(logs: Iterable[PartitionLog], *, final: bool = False) -> list[FlushJob]:
+    """A job for each log that is in service. Without room a log waits for another round."""
+    jobs = []
+    folders: set[str] = set()
+    for log in logs:
+        if log.is_failed or log.is_closed:
+            continue
+        try:
+            if final:
+                log.write_ends()
+            job = FlushJob(log, final=final)
+        except OSError as error:
+            log.note_error(error)
+            continue
+        job.share_folders(folders)
+        jobs.append(job)
+    return jobs
+
+
+async def run(workers: Workers, jobs: list[FlushJob]) -> None:
+    """All of them have been finished when this returns or is cancelled."""
+    try:
+        if len(jobs) <= 1:
+            await workers.run(_run_all, jobs)
+            return
+        async with anyio.create_task_group() as tasks:
+            for part in range(min(PARALLEL, len(jobs))):
+                tasks.start_soon(workers.run, _run_all, jobs[part::PARALLEL])
+    finally:
+        for job in jobs:
+            job.finish()
+
+
+def _run_all(jobs: list[FlushJob]) -> None:
+    for job in jobs:
+        job.run()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pykbroker.runtime.storage.flush import FlushJob
+from pykbroker.runtime.storage import flush
 
 if TYPE_CHECKING:
     from pykbroker.ports import Workers
@@ -40,35 +40,10 @@ class Flusher:
 
     async def flush_wanted(self) -> None:
         """One round."""
-        jobs = self.begin()
-        if not jobs:
-            return
-        try:
-            await self._workers.run(run_all, jobs)
-        finally:
-            finish_all(jobs)
-
-    def begin(self) -> list[FlushJob]:
         logs = list(self._wanted)[:ROUND_LIMIT]
         for log in logs:
             del self._wanted[log]
-        jobs = []
-        for log in logs:
-            if log.is_failed or log.is_closed:
-                continue
-            try:
-                jobs.append(FlushJob(log))
-            except OSError as error:
-                log.note_error(error)
-        self.rounds += bool(jobs)
-        return jobs
-
-
-def run_all(jobs: list[FlushJob]) -> None:
-    for job in jobs:
-        job.run()
-
-
-def finish_all(jobs: list[FlushJob]) -> None:
-    for job in jobs:
-        job.finish()
+        jobs = flush.begin(logs)
+        if jobs:
+            self.rounds += 1
+            await flush.run(self._workers, jobs)

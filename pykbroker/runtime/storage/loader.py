@@ -60,6 +60,8 @@ class Loaded(NamedTuple):
     log_end_offset: int
     recovery_point: int
     leader_epochs: LeaderEpochCache
+    stored_epochs: bytes
+    """What stands in their checkpoint file."""
     producers: ProducerState
     recovery: Recovery | None
 
@@ -72,19 +74,21 @@ def load(
     known: KnownPartition | None = None,
 ) -> Loaded:
     disk = log.context.disk
-    if disk.is_directory(log.directory) and not _is_same_topic(log):
+    exists = disk.is_directory(log.directory)
+    if exists and not _is_same_topic(log):
         log.upkeep.folder_is_stray(log)
         checkpoint = UNKNOWN_CHECKPOINT
-    if not disk.is_directory(log.directory):
+        exists = False
+    if not exists:
         start = checkpoint.log_start_offset
         producers = ProducerState()
         producers.clear(start)
-        return Loaded(start, start, start, LeaderEpochCache(), producers, None)
+        return Loaded(start, start, start, LeaderEpochCache(), b"", producers, None)
     files = log.files
     files.exists = True
     _find(log, finish_interrupted(disk, log.directory))
     segments = files.segments
-    epochs = _read_epochs(log)
+    epochs, stored_epochs = _read_epochs(log)
     first_judged: int | None = None
     recovery = None
     if recover and segments:
@@ -100,17 +104,16 @@ def load(
     files.drop_snapshots_above(end)
     point = end if first_judged is None else min(checkpoint.recovery_point, end)
     producers = _load_producers(log, start, end, first_judged)
-    return Loaded(start, end, point, epochs, producers, recovery)
+    return Loaded(start, end, point, epochs, stored_epochs, producers, recovery)
 
 
 def _is_same_topic(log: PartitionLog) -> bool:
     """What lies in the folder may be of an older topic with the same name."""
     path = f"{log.directory}/{PARTITION_METADATA}"
-    disk = log.context.disk
-    if not disk.exists(path):
-        return True
     try:
-        stored = decode_partition_metadata(disk.read_bytes(path))
+        stored = decode_partition_metadata(log.context.disk.read_bytes(path))
+    except FileNotFoundError:
+        return True
     except CorruptCheckpoint as problem:
         logger.warning("partition.metadata not used", path=path, reason=str(problem))
         return True
@@ -306,16 +309,18 @@ def _remove(log: PartitionLog, segments: list[Segment]) -> None:
         segment.drop()
 
 
-def _read_epochs(log: PartitionLog) -> LeaderEpochCache:
+def _read_epochs(log: PartitionLog) -> tuple[LeaderEpochCache, bytes]:
     """Empty where the file is missing or damaged: the batches tell the same."""
     path = f"{log.directory}/{LEADER_EPOCH_CHECKPOINT}"
-    disk = log.context.disk
-    if disk.exists(path):
-        try:
-            return LeaderEpochCache(decode_epochs(disk.read_bytes(path)))
-        except CorruptCheckpoint as problem:
-            logger.warning("rebuilding leader epochs", path=path, reason=str(problem))
-    return LeaderEpochCache()
+    try:
+        data = log.context.disk.read_bytes(path)
+    except FileNotFoundError:
+        return LeaderEpochCache(), b""
+    try:
+        return LeaderEpochCache(decode_epochs(data)), data
+    except CorruptCheckpoint as problem:
+        logger.warning("rebuilding leader epochs", path=path, reason=str(problem))
+        return LeaderEpochCache(), data
 
 
 def _settle_epochs(segments: list[Segment], epochs: LeaderEpochCache, start: int, end: int) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykbroker.config.topic import LOG_APPEND_TIME
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage import loader
+from pykbroker.runtime.storage import flush, loader
 from pykbroker.runtime.storage.append import (
     Intake,
     check_producer,
@@ -24,7 +24,6 @@ from pykbroker.runtime.storage.append import (
     prepare,
 )
 from pykbroker.runtime.storage.files import LogFiles
-from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.results import (
     UNKNOWN_CHECKPOINT,
     AppendInfo,
@@ -34,6 +33,7 @@ from pykbroker.runtime.storage.results import (
     TimestampOffset,
 )
 from pykbroker.state.errors import KafkaError
+from pykbroker.state.log.checkpoints import encode_epochs
 from pykbroker.state.log.producers import AbortedTxn, AppendOrigin
 from pykbroker.state.log.retention import SegmentFacts, expired_segments
 from wire.errors import ErrorCode
@@ -118,6 +118,7 @@ class PartitionLog:
         """Since the cleaner last looked: what it cleaned above is not this log's any more."""
         self._checkpoint = checkpoint
         self._pending_epoch = -1
+        self._stored_epochs = b""
         self._intakes: dict[AppendOrigin, Intake] = {}
         self._flush_is_due = False
         self.config = config
@@ -176,6 +177,7 @@ class PartitionLog:
         committed = min(self._checkpoint.high_watermark, self.log_end_offset)
         self.high_watermark = max(committed, self.log_start_offset)
         self.leader_epochs = loaded.leader_epochs
+        self._stored_epochs = loaded.stored_epochs
         self.producers = loaded.producers
         self.producers.on_high_watermark(self.high_watermark)
         self._flush_if_due()
@@ -194,13 +196,16 @@ class PartitionLog:
         """Write and sync everything; blocking."""
         if not self.is_loaded or self.is_failed or self.is_closed:
             return
-        self.files.write_snapshot(self.producers)
-        for segment in self.segments:
-            segment.close()
-        job = FlushJob(self, final=True)
-        job.run()
-        job.finish()
+        for job in flush.begin([self], final=True):
+            job.run()
+            job.finish()
         self.release_files()
+
+    def write_ends(self) -> None:
+        """Put on disk what was only in memory: the log is about to be closed."""
+        self.files.write_snapshot(self.producers)
+        for segment in self.files.segments[-1:]:
+            segment.write_ends()
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.log_start_offset, self.recovery_point, self.high_watermark)
@@ -420,8 +425,9 @@ class PartitionLog:
         active = files.segments[-1]
         if not active.size:
             return active if active.base_offset == base else files.replace_empty_segment(base)
+        active.write_ends()
         segment = files.add_segment(base)
-        active.become_inactive()
+        active.deactivate()
         self.producers.map_end_offset = base
         files.write_snapshot(self.producers)
         self.upkeep.flush_soon(self)
@@ -431,12 +437,10 @@ class PartitionLog:
         return self.files.index_of(offset)
 
     def unsynced_segments(self) -> list[Segment]:
-        first = self.files.index_of(self.recovery_point)
-        return [
-            segment
-            for index, segment in enumerate(self.files.segments)
-            if index >= first or segment.needs_sync
-        ]
+        """Whose ``.log`` holds what has not been synced."""
+        if self.recovery_point >= self.log_end_offset:
+            return []
+        return self.files.from_offset(self.recovery_point)
 
     @property
     def size_in_bytes(self) -> int:
@@ -670,6 +674,22 @@ class PartitionLog:
 
     def flush(self) -> None:
         """Blocking; the flusher's rounds are the way that does not block the loop."""
-        job = FlushJob(self)
-        job.run()
-        job.finish()
+        for job in flush.begin([self]):
+            job.run()
+            job.finish()
+
+    def take_changed_epochs(self) -> bytes | None:
+        """The leader epochs for their checkpoint, if they are not what stands there.
+
+        An epoch without data yet is left for later: it has nothing to say after a restart.
+        """
+        epochs = self.leader_epochs
+        if not epochs.dirty or not self.files.exists:
+            return None
+        known = [e for e in epochs.entries if e.start_offset < self.log_end_offset]
+        epochs.dirty = len(known) < len(epochs.entries)
+        data = encode_epochs(known)
+        if data == self._stored_epochs:
+            return None
+        self._stored_epochs = data
+        return data

@@ -84,7 +84,7 @@ class Segment:
         self.size = size
         self.is_active = False
         self.needs_sync = False
-        """Its indexes were written since they were last synced, and it is closed."""
+        """Its indexes were written since they were last synced."""
         self.created_ms = context.clock.wall_ms()
         self.roll_jitter_ms = roll_jitter_ms
         self._index_interval = index_interval_bytes
@@ -424,7 +424,6 @@ class Segment:
             self._txn_index = self._stored_txns()
         self._written = [-1, -1, self._written[2]]
         self.write_indexes()
-        self.needs_sync = True
 
     def _stored_txns(self) -> TxnIndex:
         path = self.file_path(TXN_INDEX)
@@ -455,6 +454,7 @@ class Segment:
         if kind == TXN_INDEX and not count and not self._context.disk.exists(path):
             return
         file = self._context.handles.get(path, create=True)
+        self.needs_sync = True
         if written < 0 or written > count or file.size != written * index.ENTRY_SIZE:
             file.truncate(0)
             written = 0
@@ -465,12 +465,15 @@ class Segment:
     def add_aborted(self, aborted: AbortedTxn) -> None:
         self.txn_index.append(aborted)
 
-    def become_inactive(self) -> None:
-        """Rolled: the time index ends with the largest timestamp, so that it can be read alone."""
+    def write_ends(self) -> None:
+        """Put on disk what is only in memory. The time index ends with the largest timestamp, so
+        that it can be read alone."""
         self.time_index.append(*self.max_timestamp_and_offset())
         self.write_indexes()
+
+    def deactivate(self) -> None:
+        """Another segment is written to from now on."""
         self.is_active = False
-        self.needs_sync = True
         self._tail_offsets, self._tail_positions = [], []
         self._tail_floor = MAX_RELATIVE_OFFSET + self.base_offset
         self._context.index_used(self)
@@ -512,14 +515,6 @@ class Segment:
     def reset_txn_index(self) -> None:
         self._txn_index = TxnIndex()
         self._written[2] = -1
-
-    def close(self) -> None:
-        """Write what is only in memory."""
-        if self.is_active and self._offset_index is not None:
-            if self._max_timestamp is not None:
-                self.time_index.append(*self._max_timestamp)
-            self.write_indexes()
-        self._context.index_gone(self)
 
     def drop(self) -> None:
         """Its files are going: no handle and no index of it may stay."""

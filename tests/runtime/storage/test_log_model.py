@@ -244,17 +244,20 @@ class LogMachine(RuleBasedStateMachine):
             producer.sent = [(model.producer[2], model.values, model.base_offset)]
             if model.transactional and producer.open_since is None:
                 producer.open_since = model.base_offset
-        for producer_id, before in self.producers.items():
+        for producer_id in self.producers.keys() | self.log.producers.entries.keys():
             entry = self.log.producers.entries.get(producer_id)
             producer = known.get(producer_id)
             if producer is None or not producer.sent:
                 known.pop(producer_id, None)
                 if entry is not None and entry.batches:
-                    known[producer_id] = before
-                    before.sent = []
-                    before.next_sequence = entry.last_sequence + 1
-            elif entry.current_txn_first_offset == before.open_since:
-                producer.open_since = before.open_since
+                    opened = entry.current_txn_first_offset
+                    known[producer_id] = Producer(
+                        producer_id, entry.last_sequence + 1, None if opened < 0 else opened
+                    )
+            else:
+                before = self.producers.get(producer_id)
+                if before and entry.current_txn_first_offset == before.open_since:
+                    producer.open_since = before.open_since
         self.producers = known
 
     # Ending

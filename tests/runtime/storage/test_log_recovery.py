@@ -381,7 +381,21 @@ def test_epochs_are_on_disk_with_the_data_that_has_them() -> None:
     path = f"{FOLDER}/leader-epoch-checkpoint"
     assert box.disk.read_bytes(path) == b"0\n2\n2 0\n5 1\n"
     box.log.begin_epoch(6)
+    box.log.flush()
+    # An epoch without data has nothing to tell.
+    assert box.disk.read_bytes(path) == b"0\n2\n2 0\n5 1\n"
+    box.append(b"c", epoch=6)
     box.log.close()
     assert box.disk.read_bytes(path) == b"0\n3\n2 0\n5 1\n6 2\n"
-    # An epoch without data has nothing to tell.
-    assert box.open().leader_epochs.latest_epoch == 5
+    assert box.open().leader_epochs.latest_epoch == 6
+
+
+def test_a_restart_that_leads_nothing_new_writes_nothing() -> None:
+    box = LogBox(FaultyDisk())
+    box.append(b"a")
+    box.log.close()
+    box.open(checkpoint=Checkpoint(recovery_point=1))
+    box.log.begin_epoch(7)
+    steps = box.disk.steps
+    box.log.close()
+    assert box.disk.steps == steps
