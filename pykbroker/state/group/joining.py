@@ -239,8 +239,7 @@ class Joining:
         """A static member is back under a new id and nothing else has changed: no rebalance."""
         member.join_waiter = None
         assignments = {m.member_id: m.assignment for m in group.members.values()}
-        decision.records.append(self._rebalance.propose(group, assignments))
-        decision.assumed_by = group.group_id
+        self._rebalance.propose(group, assignments, decision)
         response = self._rebalance.joined(group, member)
         if join.joiner.can_skip_assignment:
             response.skip_assignment = group.leader_id == member.member_id

@@ -57,8 +57,7 @@ class Membership:
     ) -> None:
         """The leader has spoken: everybody who waits is answered once it is in the log."""
         assignments = {a.member_id: bytes(a.assignment) for a in request.assignments}
-        decision.records.append(self._rebalance.propose(group, assignments))
-        decision.assumed_by = group.group_id
+        self._rebalance.propose(group, assignments, decision)
         for member in group.members.values():
             if member.sync_waiter is not None:
                 assignment = assignments.get(member.member_id, b"")

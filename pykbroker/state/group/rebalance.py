@@ -18,7 +18,7 @@ from wire.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
 from wire.messages.sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
-    from pykbroker.state.coordinator import CoordinatorRecord, Decision, Instant, Waiter
+    from pykbroker.state.coordinator import Decision, Instant, Waiter
     from pykbroker.state.deadlines import Deadlines
     from pykbroker.state.group.config import GroupConfig
     from pykbroker.state.group.member import Member
@@ -200,7 +200,7 @@ class Rebalance:
             group.protocol_name = None
             group.subscribed_topics = group.compute_subscribed_topics()
             group.move_to(State.EMPTY, now.wall_ms)
-            decision.records.append(self.propose(group, {}))
+            self.propose(group, {}, decision)
 
     def _begin_generation(self, group: ClassicGroup, decision: Decision, now: Instant) -> None:
         group.protocol_name = group.select_protocol()
@@ -256,9 +256,12 @@ class Rebalance:
     # The log.
 
     @staticmethod
-    def propose(group: ClassicGroup, assignments: dict[str, bytes]) -> CoordinatorRecord:
+    def propose(group: ClassicGroup, assignments: dict[str, bytes], decision: Decision) -> None:
+        """Have the group written as it is; soft state takes that for done."""
+        assert decision.assumed_by is None
         value = group.proposed = group.to_record(assignments)
-        return group_record(group.group_id, value)
+        decision.records.append(group_record(group.group_id, value))
+        decision.assumed_by = group.group_id
 
     def parked(self, group: ClassicGroup) -> list[Waiter]:
         members = group.members.values()

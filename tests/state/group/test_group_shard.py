@@ -192,6 +192,21 @@ def test_an_assignment_that_cannot_be_written_brings_the_old_generation_back(
     assert s.group.state is State.EMPTY, "sessions count on"
 
 
+def test_a_group_that_cannot_be_written_empty_has_its_members_until_it_can(
+    s: GroupScenario,
+) -> None:
+    s.stable("a", session_ms=10_000)
+    s.refuse_appends = True
+    assert s.leave("a").code("a") == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    assert s.group.state is State.STABLE
+    s.later(25_000)
+    assert s.group.state is State.STABLE
+    s.refuse_appends = False
+    s.later(10_000)
+    assert s.group.state is State.EMPTY
+    assert s.restart().group.state is State.EMPTY
+
+
 def test_a_simple_group_survives_a_join_that_cannot_be_written(s: GroupScenario) -> None:
     s.commit("x", 1)
     s.join("a")
