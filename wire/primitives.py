@@ -1,8 +1,8 @@
-"""The elements of the protocol, read and written one at a time.
+"""The elements of the protocol that need more than a ``struct`` format.
 
 Readers take the data and a position and give back the value and the next position. Straight-line
-code made by ``wire.decoding`` and ``wire.encoding`` repeats the short cases of these inline and
-comes here for the rare ones.
+code made by ``wire.decoding`` and ``wire.encoding`` has the short cases of these inline, strings
+and byte strings among them, and comes here for the rare ones.
 
 The rule: a count or a size that the peer claims is checked against the bytes that are left
 (``check_room``) before anything is allocated for it. A position never moves backwards.
@@ -36,12 +36,10 @@ FORMATS = {
 SIZES = {kind: Struct(">" + code).size for kind, code in FORMATS.items()}
 
 MAX_VARINT_BYTES = 5
-MAX_VARLONG_BYTES = 10
 
 read_int16 = Struct(">h").unpack_from
 read_int32 = Struct(">i").unpack_from
 write_int16 = Struct(">h").pack
-write_int32 = Struct(">i").pack
 
 
 def check_room(count: int, minimum: int, left: int) -> None:
@@ -59,7 +57,7 @@ def refuse_length(count: int, minimum: int, left: int) -> NoReturn:
     raise DecodeError(f"{count} {what} claimed, {left} bytes left")
 
 
-# Variable-length integers.
+# Variable-length integers. (Those of records have a sign: see ``wire.records``.)
 
 
 def read_uvarint(data: Buffer, position: int) -> tuple[int, int]:
@@ -83,113 +81,15 @@ def read_uvarint_rest(data: Buffer, position: int, first: int) -> tuple[int, int
     raise DecodeError("varint of more than 32 bits")
 
 
-def read_uvarlong(data: Buffer, position: int) -> tuple[int, int]:
-    value = shift = 0
-    for index in range(position, position + MAX_VARLONG_BYTES):
-        byte = data[index]
-        value |= (byte & 127) << shift
-        if byte < 128:
-            if value >> 64:
-                break
-            return value, index + 1
-        shift += 7
-    raise DecodeError("varint of more than 64 bits")
-
-
-def read_varint(data: Buffer, position: int) -> tuple[int, int]:
-    value, position = read_uvarint(data, position)
-    return (value >> 1) ^ -(value & 1), position
-
-
-def read_varlong(data: Buffer, position: int) -> tuple[int, int]:
-    value, position = read_uvarlong(data, position)
-    return (value >> 1) ^ -(value & 1), position
-
-
 def uvarint(value: int) -> bytes:
-    """Also for longer values than 32 bits; negative ones have no unsigned form."""
-    if value < 0:
-        raise EncodeError(f"{value} is negative")
+    if value >> 32:
+        raise EncodeError(f"{value} is no number of 32 bits without a sign")
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def varint(value: int) -> bytes:
-    if not -(1 << 31) <= value < 1 << 31:
-        raise EncodeError(f"{value} takes more than 32 bits")
-    return uvarint((value << 1) ^ (value >> 31))
-
-
-def varlong(value: int) -> bytes:
-    if not -(1 << 63) <= value < 1 << 63:
-        raise EncodeError(f"{value} takes more than 64 bits")
-    return uvarint((value << 1) ^ (value >> 63))
-
-
-# Strings and bytes. A length of -1 is null; compact lengths are one higher on the wire.
-
-
-def read_length(data: Buffer, position: int, compact: bool, is_string: bool) -> tuple[int, int]:
-    """A length that is not checked yet."""
-    if compact:
-        length, position = read_uvarint(data, position)
-        return length - 1, position
-    if is_string:
-        return read_int16(data, position)[0], position + 2
-    return read_int32(data, position)[0], position + 4
-
-
-def read_nullable_string(
-    data: Buffer, position: int, *, compact: bool = False
-) -> tuple[str | None, int]:
-    length, position = read_length(data, position, compact, True)
-    if length == -1:
-        return None, position
-    check_room(length, 1, len(data) - position)
-    end = position + length
-    return str(data[position:end], "utf-8"), end
-
-
-def read_string(data: Buffer, position: int, *, compact: bool = False) -> tuple[str, int]:
-    value, position = read_nullable_string(data, position, compact=compact)
-    if value is None:
-        raise DecodeError("null where a value is needed")
-    return value, position
-
-
-def read_nullable_bytes(
-    data: Buffer, position: int, *, compact: bool = False
-) -> tuple[bytes | None, int]:
-    length, position = read_length(data, position, compact, False)
-    if length == -1:
-        return None, position
-    check_room(length, 1, len(data) - position)
-    end = position + length
-    return bytes(data[position:end]), end
-
-
-def read_bytes(data: Buffer, position: int, *, compact: bool = False) -> tuple[bytes, int]:
-    value, position = read_nullable_bytes(data, position, compact=compact)
-    if value is None:
-        raise DecodeError("null where a value is needed")
-    return value, position
-
-
-def string(value: str | None, *, compact: bool = False) -> bytes:
-    if value is None:
-        return b"\0" if compact else b"\xff\xff"
-    encoded = value.encode()
-    return (uvarint(len(encoded) + 1) if compact else write_int16(len(encoded))) + encoded
-
-
-def bytes_(value: bytes | None, *, compact: bool = False) -> bytes:
-    if value is None:
-        return b"\0" if compact else b"\xff\xff\xff\xff"
-    return (uvarint(len(value) + 1) if compact else write_int32(len(value))) + value
 
 
 # The tagged section at the end of a structure (KIP-482).

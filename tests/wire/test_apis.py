@@ -93,6 +93,13 @@ def test_what_is_unstable_is_not_served() -> None:
     assert parse_versions(api.request.versions).high == 6
 
 
+def test_an_api_loads_its_messages_when_it_is_asked() -> None:
+    api = Api("HEARTBEAT", ApiKey.HEARTBEAT, 0, 4, 4, 0)
+    assert api.response is API_BY_KEY[ApiKey.HEARTBEAT].response
+    assert api.request is API_BY_KEY[ApiKey.HEARTBEAT].request
+    assert repr(api) == "<Api 12 Heartbeat 0-4>"
+
+
 def test_the_table_loads_no_messages() -> None:
     """Start-up pays for the APIs that are used, not for those that exist."""
     code = (

@@ -76,3 +76,7 @@ def test_fields_are_keywords_and_slots() -> None:
         cls(no_such_field=3)
     with pytest.raises(AttributeError):
         cls().no_such_field = 3
+
+
+def test_fields_are_told_apart_in_messages_of_failures() -> None:
+    assert repr(fields_of(FetchPartition)[0]) == "<Field partition>"
