@@ -186,7 +186,7 @@ class ClientConnection:
         try:
             header, offset = request_header(frame)
             api = API_BY_KEY.get(header.api_key)
-            if api is None or header.api_key not in SERVED:
+            if api is None or header.api_key not in SERVED or not api.is_client_facing:
                 raise DecodeError(f"API {header.api_key} is not served")
             known = api.min_version <= header.api_version <= api.max_version
             if not known and header.api_key != ApiKey.API_VERSIONS:
