@@ -112,6 +112,7 @@ class Process:
         incarnation: int = 0,
     ) -> None:
         self.store = store
+        self.clock = clock
         self.settings = DynamicSettings(Settings({"node.id": str(node)} | (settings or {})))
         self.images = Images()
         self.follower = MetadataFollower(store, self.images, clock)
@@ -143,7 +144,12 @@ class Process:
     async def run(self) -> None:
         """Until killed."""
         with self.scope:
-            await self.follower.load()
+            while True:
+                try:
+                    await self.follower.load()
+                    break
+                except StoreUnavailable:
+                    await self.clock.sleep(250)
             await self.membership.run()
 
     def kill(self) -> None:
