@@ -22,7 +22,7 @@ from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.errors import KafkaError
 from wire.apis import API_BY_KEY, ApiKey, response_header_version
 from wire.codec import decode_request, encode_response
-from wire.errors import DecodeError, ErrorCode
+from wire.errors import DecodeError, EncodeError, ErrorCode
 from wire.frame import FrameReader, request_header
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class ClientConnection:
         from pykbroker.handlers.error_response import error_response
 
         if isinstance(error, KafkaError):
-            return error_response(request, error.code, error.message)
+            return error_response(request, error.code, error.message, context.api_version)
         logger.error(
             "request failed",
             api=API_BY_KEY[context.api_key].name,
@@ -280,12 +280,19 @@ class ClientConnection:
             client_id=context.client_id,
             error=error,
         )
-        return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None)
+        return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None, context.api_version)
 
     def _complete(self, slot: Slot, response: Response) -> None:
         context = slot.context
         throttle_ms = self._broker.quotas.request_done(context, response)
-        slot.buffers = _frame(context, encode_response(response, context.api_version))
+        try:
+            slot.buffers = _frame(context, encode_response(response, context.api_version))
+        except EncodeError as error:
+            # A defect of ours. The client cannot be answered; it shall not wait either.
+            logger.error("response cannot be written", client_id=context.client_id, error=error)
+            slot.buffers = []
+            self._transport.close()
+            return
         self._answered_bytes += sum(map(len, slot.buffers))
         if throttle_ms > 0:
             self._mute(throttle_ms)

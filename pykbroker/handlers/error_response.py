@@ -29,10 +29,15 @@ _SAME_THING = {
 }
 
 
-def error_response(request: Request, code: ErrorCode, message: str | None) -> Response:
+def error_response(
+    request: Request, code: ErrorCode, message: str | None, version: int
+) -> Response:
     """``message`` goes where the response has a place for it; None leaves Kafka's null there."""
     response_class = API_BY_KEY[request.api_key].response
     response = _mirror(request, response_class, code, message)
+    for field in fields_of(response_class):
+        if field.name in _CODES and version not in field.versions:
+            setattr(response, field.name, 0)  # it stands further down in this version
     assert isinstance(response, Response)
     return response
 
@@ -54,6 +59,8 @@ def _mirror(
             found, value = _matching_value(source, field)
             if found:
                 values[field.name] = value
+                if not isinstance(source, Struct):
+                    source = None  # a bare id is one field's value, the first of its type
     return target_class(**values)
 
 

@@ -143,6 +143,8 @@ def downgrade(response: FetchResponse, version: int) -> FetchResponse:
             for partition in topic.partitions:
                 if partition.error_code:
                     _downgrade_error(partition, version)
+                if version < 11:
+                    partition.preferred_read_replica = -1
     return response
 
 
