@@ -65,7 +65,7 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
         except Exception as error:
             # Here nobody else sees it, and the client would wait for ever.
             logger.error("fetch failed", client_id=ctx.client_id, error=error)
-            return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None)
+            return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None, ctx.api_version)
 
     reading = read(update_followers=True)
     if params.is_follower:
