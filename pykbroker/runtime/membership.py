@@ -109,8 +109,12 @@ class Membership:
         if refused is not None:
             raise refused
 
-    async def controlled_shutdown(self) -> int:
-        """Leave leaderships and ISRs; the broker epoch to write down once all is flushed."""
+    async def controlled_shutdown(self, timeout_ms: int = 5_000) -> int:
+        """Leave leaderships and ISRs; the broker epoch to write down once all is flushed.
+
+        Without a controller that answers in time the broker goes all the same: it stops cleanly,
+        and is fenced when its lease is gone.
+        """
         self._stopping = True
         request = BrokerHeartbeatRequest(
             broker_id=self._announcement.node_id,
@@ -118,7 +122,16 @@ class Membership:
             current_metadata_offset=self._follower.images.current.revision,
             want_shut_down=True,
         )
-        await self._client.call(request)
+        with anyio.CancelScope() as scope:
+            timer = self._clock.call_at(self._clock.monotonic_ms() + timeout_ms, scope.cancel)
+            try:
+                await self._client.call(request)
+            except KafkaError as error:
+                logger.warning("controlled shutdown refused", reason=str(error))
+            finally:
+                timer.cancel()
+        if scope.cancelled_caught:
+            logger.warning("controlled shutdown not answered", timeout_ms=timeout_ms)
         return self.broker_epoch
 
     async def leave(self) -> None:

@@ -97,6 +97,35 @@ async def test_a_clean_stop_and_start_keeps_the_partition_without_recovery() -> 
         assert again.membership.broker_epoch > epoch
 
 
+async def test_without_a_controller_it_stops_all_the_same() -> None:
+    world = World()
+    process = world.process()
+    async with running(process):
+        await until(lambda: process.is_unfenced)
+        process.store.transactions.extend(["lost"] * 100)
+        epochs: list[int] = []
+
+        async def stop() -> None:
+            epochs.append(await process.membership.controlled_shutdown(2_000))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stop)
+            await world.pass_time(1_500)
+            assert not epochs
+            await world.pass_time(1_000)
+            await until(lambda: epochs)
+        assert epochs == [process.membership.broker_epoch]
+
+
+async def test_a_refused_shutdown_is_no_obstacle() -> None:
+    world = World()
+    process = world.process()
+    async with running(process):
+        await until(lambda: process.is_unfenced)
+        process.membership.broker_epoch += 1
+        assert await process.membership.controlled_shutdown() == process.membership.broker_epoch
+
+
 async def test_after_a_crash_the_only_replica_leads_again_under_a_new_epoch() -> None:
     world = World()
     process = world.process()
