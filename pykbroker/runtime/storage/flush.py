@@ -90,6 +90,8 @@ class FlushJob:
 
     def finish(self) -> None:
         self._unpin_all()
+        if self.log.is_closed and isinstance(self.error, FileNotFoundError):
+            return  # deleted meanwhile: its folder was renamed under the worker
         if self.error is not None:
             self.log.fail(self.error)
             return

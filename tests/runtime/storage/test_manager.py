@@ -12,6 +12,7 @@ import pytest
 from pykbroker.config.settings import DynamicSettings, Settings
 from pykbroker.edges.disk import RealDisk
 from pykbroker.edges.workers import InlineWorkers
+from pykbroker.runtime.storage import flush
 from pykbroker.runtime.storage.directory import DirectoryRefused
 from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.state.errors import KafkaError
@@ -280,6 +281,17 @@ class TestPartitions:
         log.append_as_leader(batch(b"new"), 0, START_MS)
         assert [r.value for r in read_all(log)] == [b"new"]
         assert sum(n.endswith("-stray") for n in box.disk.listdir("/data")) == 1
+
+    async def test_deleted_while_it_is_being_synced_it_fails_nothing(self, box: ManagerBox) -> None:
+        log = box.log()
+        log.begin_epoch(3)
+        box.append(log, b"v")
+        (job,) = flush.begin([log])
+        box.manager.delete(TopicPartition("t", 0))
+        job.run()
+        job.finish()
+        assert not log.is_failed
+        assert not box.manager.directories[0].is_failed
 
     async def test_a_deleted_partitions_files_go_after_the_delay(self, box: ManagerBox) -> None:
         box.append(box.log(), b"x")
