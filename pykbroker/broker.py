@@ -19,6 +19,7 @@ from pykbroker.config.settings import DynamicSettings
 from pykbroker.edges.listener import Listener, bind
 from pykbroker.handlers.connections import Connections
 from pykbroker.log import get_logger
+from pykbroker.ports import UnusableStore
 from pykbroker.runtime.controller import Controller, ControllerClient
 from pykbroker.runtime.dynamic_config import ConfigFollower
 from pykbroker.runtime.group_coordinator import GroupCoordinator
@@ -36,6 +37,7 @@ from pykbroker.state.controller.image import Endpoint
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchSessionCache
 from pykbroker.state.types import NO_TOPIC_ID, NodeId
+from wire.errors import DecodeError
 from wire.uuids import uuid_text
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Broker:
             await self.logs.start(cluster_id, self.node_id)
             async with anyio.create_task_group() as tasks:
                 services, controller = self._build(images, follower, store, tasks)
-                await follower.load()
+                await self._load(follower)
                 announcement = self._announcement(cluster_id, sockets)
                 membership = Membership(
                     announcement,
@@ -153,6 +155,12 @@ class Broker:
             for bound in sockets.values():
                 for sock in bound:
                     sock.close()
+
+    async def _load(self, follower: MetadataFollower) -> None:
+        try:
+            await follower.load()
+        except DecodeError as error:
+            raise UnusableStore(f"the metadata is not of this version: {error}") from error
 
     async def _cluster_id(self, stored: str | None, store: MetadataStore) -> str:
         """The data's, else the store's, else a new one; that they agree is checked later."""
