@@ -13,7 +13,14 @@ from pykbroker.state.log.producers import AppendOrigin
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.storage import START_MS, LogBox, batch, read_all
 from wire.errors import ErrorCode
-from wire.records.batch import CRC, LOG_APPEND_TIME, iter_headers, read_header, verify_crc
+from wire.records.batch import (
+    CRC,
+    LOG_APPEND_TIME,
+    iter_headers,
+    read_header,
+    set_max_timestamp,
+    verify_crc,
+)
 from wire.records.legacy import encode_message_set
 from wire.records.record import ControlType, Record, control_batch, decode_records
 
@@ -145,6 +152,14 @@ def test_the_broker_stamps_where_the_topic_says_so() -> None:
     assert {h.timestamp_type for h in headers} == {LOG_APPEND_TIME}
     assert [r.timestamp for r in read_all(box.log)] == [START_MS, START_MS, START_MS + 5]
     assert box.log.offset_for_timestamp(START_MS + 1).offset == 2
+
+
+def test_a_header_that_lies_about_its_newest_timestamp_is_set_right() -> None:
+    data = batch(b"x", key=b"k")
+    set_max_timestamp(data, 0, START_MS + 500, 0)
+    box = LogBox(cleanup_policy="compact")
+    assert box.log.append_as_leader(data, 0, START_MS).max_timestamp == START_MS
+    assert read_header(stored(box)).max_timestamp == START_MS
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd", "uncompressed"])

@@ -245,7 +245,11 @@ class TestTruncation:
 
     def test_a_log_may_begin_anew_elsewhere(self, box: LogBox) -> None:
         log = box.log
+        box.append(b"x", producer_id=1, producer_epoch=0, base_sequence=0, is_transactional=True)
+        log.flush()
         log.truncate_fully_and_start_at(100)
+        assert (log.recovery_point, log.durable_end_offset) == (21, 100)
+        assert (log.producers.entries, log.last_stable_offset) == ({}, 100)
         assert (log.log_start_offset, log.high_watermark, log.log_end_offset) == (100, 100, 100)
         assert box.append(b"x").first_offset == 100
         reopened = box.open(recover=True, checkpoint=log.checkpoint())

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pykbroker.runtime.storage.flush import begin
 from pykbroker.runtime.storage.results import Checkpoint, KnownPartition
 from pykbroker.state.log.checkpoints import encode_epochs
 from pykbroker.state.log.epochs import EpochEntry
+from pykbroker.state.log.producers import AppendOrigin
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.storage import START_MS, LogBox, batch, config
-from wire.records.batch import BATCH_LENGTH, PARTITION_LEADER_EPOCH, iter_headers
-from wire.records.record import decode_records
+from wire.records.batch import (
+    BATCH_LENGTH,
+    PARTITION_LEADER_EPOCH,
+    iter_headers,
+    verify_crc,
+)
+from wire.records.record import ControlType, control_batch, decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,12 +223,24 @@ def test_damaged_indexes_change_nothing_that_is_read(kind: str, damage: str, rec
             for at in range(size - 1, len(spoilt), size):
                 spoilt[at] |= 1
             file.append((bytes(spoilt),))
+        elif damage == "shifted":
+            # Every position is that of a batch, but not of the one that the entry names.
+            spoilt = bytearray(data)
+            size, field = (8, slice(4, 8)) if kind == ".index" else (12, slice(8, 12))
+            for at in range(0, len(spoilt) - size, size):
+                following = spoilt[at + size : at + 2 * size]
+                spoilt[at : at + size][field] = following[field]
+                spoilt[at + field.start : at + field.stop] = following[field]
+            file.append((bytes(spoilt[:-size]),))
     log = box.open(recover=recover)
+    for position, header in iter_headers(log.read(0, 1000).records):
+        verify_crc(log.read(0, 1000).records, position)
+        assert header.base_offset < 100
     assert served(log) == everything
     for offset in range(0, 100, 7):
         found = log.read(offset, 1, min_one_batch=True).records
         assert next(iter_headers(found))[1].base_offset == offset
-    if not (kind == ".timeindex" and damage == "plausible"):
+    if not (kind == ".timeindex" and damage in ("plausible", "shifted")):
         for index in range(0, 100, 9):
             timestamp = START_MS + 10 * (index + 1)
             assert log.offset_for_timestamp(timestamp).offset == index
@@ -339,38 +358,73 @@ def test_the_same_damage_is_told_once(box: LogBox) -> None:
     assert box.recovery.cut_bytes == 0
 
 
-def test_indexes_written_by_a_clean_stop_survive_a_power_cut() -> None:
-    """The segment was the active one when it was closed, and below the recovery point after."""
-    box = LogBox(FaultyDisk(), index_interval_bytes=100)
+def unsynced(box: LogBox) -> list[str]:
+    assert isinstance(box.disk, FaultyDisk)
+    return [
+        path.rpartition("/")[2]
+        for path, file in box.disk.files().items()
+        if file.synced_size < file.size
+    ]
+
+
+def test_a_clean_stop_leaves_nothing_unsynced() -> None:
+    box = LogBox(FaultyDisk(), index_interval_bytes=100, internal_segment_bytes=1000)
     for index in range(20):
         box.clock.now_ms += 10
-        box.append(b"value %d" % index)
+        box.append(b"value %d" % index, producer_id=1, producer_epoch=0, base_sequence=index)
+    box.log.flush()
+    box.append(b"more")
     box.log.close()
-    checkpoint = Checkpoint(recovery_point=20)
-    log = box.open(checkpoint=checkpoint)
-    log.roll()
-    log.flush()
-    for seed in range(10):
-        box.disk.power_cut(Random(seed))
-        log = box.open(recover=True, checkpoint=checkpoint)
-        for index in range(20):
-            found = log.offset_for_timestamp(START_MS + 10 * (index + 1))
-            assert found.offset == index
+    assert unsynced(box) == []
 
 
-def test_indexes_of_a_rolled_segment_are_synced_with_it() -> None:
-    for seed in range(10):
-        box = LogBox(FaultyDisk(), index_interval_bytes=100)
-        for index in range(20):
-            box.append(b"value %d" % index)
-        box.log.flush()
+def test_a_rolled_segment_is_synced_with_its_indexes() -> None:
+    """Also when its data had been synced before it was rolled."""
+    box = LogBox(FaultyDisk(), index_interval_bytes=100)
+    for index in range(20):
+        box.append(b"value %d" % index)
+    box.log.flush()
+    assert unsynced(box) == []
+    box.log.roll()
+    assert unsynced(box)
+    box.log.flush()
+    assert unsynced(box) == []
+    box.open(recover=True, checkpoint=Checkpoint(recovery_point=20))
+    assert box.recovery is not None
+    assert box.recovery.scanned_bytes == 0
+
+
+def test_a_sync_that_was_called_off_counts_for_nothing() -> None:
+    box = LogBox(FaultyDisk())
+    box.append(b"x")
+    (job,) = begin([box.log])
+    job.finish()
+    assert box.log.recovery_point == 0
+    box.log.flush()
+    assert box.log.recovery_point == 1
+    assert unsynced(box) == []
+
+
+def test_transaction_indexes_are_made_anew_with_the_segments_that_are_judged() -> None:
+    box = LogBox(FaultyDisk())
+    for producer_id in (1, 2):
+        box.append(
+            b"x",
+            producer_id=producer_id,
+            producer_epoch=0,
+            base_sequence=0,
+            is_transactional=True,
+        )
+        marker = control_batch(
+            ControlType.ABORT, timestamp=START_MS, producer_id=producer_id, producer_epoch=0
+        )
+        box.log.append_as_leader(marker, 0, START_MS, origin=AppendOrigin.COORDINATOR)
         box.log.roll()
-        box.log.flush()
-        box.disk.power_cut(Random(seed))
-        log = box.open(recover=True, checkpoint=Checkpoint(recovery_point=20))
-        assert box.recovery is not None
-        assert box.recovery.scanned_bytes == 0
-        assert len(log.segments[0].offset_index) > 5
+    expected = box.log.aborted_between(0, 10)
+    assert [a.producer_id for a in expected] == [1, 2]
+    assert reopened(box).aborted_between(0, 10) == expected
+    box.disk.open(f"{FOLDER}/{0:020d}.txnindex").truncate(10)
+    assert reopened(box).aborted_between(0, 10) == expected
 
 
 def test_epochs_are_on_disk_with_the_data_that_has_them() -> None:
