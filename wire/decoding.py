@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wire import primitives
 from wire.layout import is_flexible, layout_of, minimum_element_size
 from wire.primitives import FORMATS
-from wire.schema import Struct, is_shareable, shared_default
+from wire.schema import Struct, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +73,10 @@ class _Maker:
         self._names += 1
         return f"{prefix}{self._names}"
 
-    def _constant(self, prefix: str, value: Any) -> str:
-        """A name for a class, or for the shared default of one."""
-        cls = value if isinstance(value, type) else type(value)
-        name = f"{prefix}_{cls.__name__}"
-        self._scope[name] = value
+    def _class(self, cls: type[Struct]) -> str:
+        """A name for a class: unique, for the classes of a message are of one module."""
+        name = f"C_{cls.__name__}"
+        self._scope[name] = cls
         return name
 
     def _flush(self) -> None:
@@ -100,7 +99,7 @@ class _Maker:
 
     def add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
         layout = layout_of(cls, self._version)
-        self._add(f"{var} = new({self._constant('C', cls)})")
+        self._add(f"{var} = new({self._class(cls)})")
         plain: dict[str, list[str]] = {"None": [f"{var}.unknown_tags"]}
         for field in layout.absent + layout.tagged:
             plain.setdefault(self._default(field), []).append(f"{var}.{field.name}")
@@ -119,11 +118,13 @@ class _Maker:
 
     def _default(self, field: Field) -> str:
         default = field.default
-        if isinstance(default, Struct):
-            if not is_shareable(default):
-                return f"{self._constant('C', type(default))}()"
-            return self._constant("D", shared_default(default))
-        return repr(default)
+        if not isinstance(default, Struct):
+            return repr(default)
+        if not is_shared(default):
+            return f"{self._class(type(default))}()"
+        name = f"D_{len(self._scope)}"
+        self._scope[name] = default
+        return name
 
     def _add_field(self, var: str, field: Field, flexible: bool) -> None:
         target = f"{var}.{field.name}"

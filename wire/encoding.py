@@ -14,7 +14,7 @@ from wire import primitives
 from wire.errors import EncodeError
 from wire.layout import Layout, is_flexible, layout_of
 from wire.primitives import FORMATS
-from wire.schema import Struct, is_shareable, shared_default
+from wire.schema import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,8 +235,8 @@ class _Maker:
         self._add(f"if {' or '.join(full)}: add_section(parts, {name}({var}))")
 
     def _default_name(self, default: Struct) -> str:
-        name = f"D_{type(default).__name__}"
-        self._scope[name] = shared_default(default) if is_shareable(default) else default
+        name = f"D_{len(self._scope)}"
+        self._scope[name] = default
         return name
 
     def _differs(self, place: str, field: Field) -> str:

@@ -19,7 +19,7 @@ Nothing here is parsed before a codec asks for it: importing a definition costs 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -283,13 +283,16 @@ def _parse(cls: type[Struct], name: str, annotation: str, value: Any) -> Field:
     struct: str | type[Struct] = kind
     if kind not in PRIMITIVES:
         struct = vars(sys.modules[cls.__module__])[kind]
+    default = spec.default if spec else value
+    if isinstance(default, Struct) and not is_shared(default) and _can_be_shared(default):
+        _freeze(default)
     return Field(
         name,
         struct,
         is_array,
         versions,
         nullable,
-        spec.default if spec else value,
+        default,
         tag,
         tagged,
         spec.ignorable if spec else False,
@@ -297,35 +300,36 @@ def _parse(cls: type[Struct], name: str, annotation: str, value: Any) -> Field:
     )
 
 
-def shared_default(default: Struct) -> Struct:
-    """The default of a field that is a structure, as one object for all who leave it out.
+_frozen_classes: dict[type[Struct], type[Struct]] = {}
 
-    Making it anew would cost more than the rest of many a partition. Such an object cannot be
-    changed: whoever has another value gives the field a structure of its own. (See
-    ``is_shareable``.)
+
+def _freeze(default: Struct) -> None:
+    """Make the default of a field one object for all who leave the field out.
+
+    Making it anew would cost more than the rest of many a partition. It cannot be changed: whoever
+    has another value gives the field a structure of its own.
     """
     cls = type(default)
-    known = _shared_defaults.get(cls)
-    if known is None:
+    frozen: Any = _frozen_classes.get(cls)
+    if frozen is None:
         namespace = {"__slots__": (), "__setattr__": _refuse_change, "__module__": cls.__module__}
-        frozen: Any = StructMeta(cls.__name__, (cls,), namespace)
+        frozen = _frozen_classes[cls] = StructMeta(cls.__name__, (cls,), namespace)
         frozen.definitions = cls.definitions
-        known = _shared_defaults[cls] = cast("Struct", object.__new__(frozen))
-        for name in ("unknown_tags", *cls.definitions):
-            object.__setattr__(known, name, getattr(default, name))
-    return known
-
-
-_shared_defaults: dict[type[Struct], Struct] = {}
-
-
-def is_shareable(default: Struct) -> bool:
-    """Whether nothing inside a default can be changed: no lists, no structures."""
-    return not any(isinstance(getattr(default, n), list | Struct) for n in default.definitions)
+    default.__class__ = frozen
 
 
 def _refuse_change(self: Struct, name: str, value: Any) -> None:
     raise TypeError(f"this {type(self).__name__} is a default that is shared: assign a new one")
+
+
+def is_shared(value: object) -> bool:
+    """Whether this is a default that all instances have in common."""
+    return type(value).__setattr__ is _refuse_change
+
+
+def _can_be_shared(default: Struct) -> bool:
+    """A list or another structure inside could be changed all the same."""
+    return not any(isinstance(getattr(default, n), list | Struct) for n in default.definitions)
 
 
 def compile_init(cls: type[Struct]) -> Any:
@@ -337,15 +341,14 @@ def compile_init(cls: type[Struct]) -> Any:
         made = None
         if isinstance(default, list):
             made = "[]"
-        elif isinstance(default, Struct) and not is_shareable(default):
+        elif isinstance(default, Struct) and not is_shared(default):
             scope[f"make{index}"] = type(default)
             made = f"make{index}()"
         if made:
             parameters.append(f"{name}=UNSET")
             body.append(f"self.{name} = {made} if {name} is UNSET else {name}")
         else:
-            is_struct = isinstance(default, Struct)
-            scope[f"default{index}"] = shared_default(default) if is_struct else default
+            scope[f"default{index}"] = default
             parameters.append(f"{name}=default{index}")
             body.append(f"self.{name} = {name}")
     star = ", *, " if parameters else ""

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.messages import named, sample
 from wire.codec import decode_exact, encode_bytes
-from wire.schema import Field, Struct, fields_of
+from wire.schema import Field, Struct, fields_of, is_shared
 
 kio_schema = pytest.importorskip("kio.schema")
 serial = importlib.import_module("kio.serial")
@@ -90,10 +90,6 @@ def make_presentable(ours: Any, entity: Any) -> None:
             for item in value if field.is_array else [value]:
                 if not is_shared(item):
                     make_presentable(item, inner)
-
-
-def is_shared(item: Struct) -> bool:
-    return type(item).__setattr__ is not object.__setattr__
 
 
 def inner_entity(kind: Any) -> Any:

@@ -10,7 +10,7 @@ from tests.support.messages import all_structs
 from wire.messages.consumer_group_describe import Assignment, Member
 from wire.messages.fetch import EpochEndOffset, FetchPartition, FetchRequest, PartitionData
 from wire.messages.produce import ProduceRequest
-from wire.schema import Struct, fields_of
+from wire.schema import Struct, fields_of, is_shared
 
 
 @pytest.mark.parametrize("cls", all_structs(), ids=lambda cls: cls.__name__)
@@ -51,6 +51,9 @@ def test_a_shared_default_is_equal_to_its_like_and_reads_like_it() -> None:
     assert EpochEndOffset() == shared
     assert shared != EpochEndOffset(epoch=3)
     assert isinstance(shared, EpochEndOffset)
+    assert is_shared(shared)
+    assert not is_shared(EpochEndOffset())
+    assert not is_shared(Assignment())
     assert repr(shared) == repr(EpochEndOffset()) == "EpochEndOffset(epoch=-1, end_offset=-1)"
 
 
