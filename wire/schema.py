@@ -313,8 +313,9 @@ def _freeze(default: Struct) -> None:
     frozen: Any = _frozen_classes.get(cls)
     if frozen is None:
         namespace = {"__slots__": (), "__setattr__": _refuse_change, "__module__": cls.__module__}
-        frozen = _frozen_classes[cls] = StructMeta(cls.__name__, (cls,), namespace)
+        frozen = StructMeta(cls.__name__, (cls,), namespace)
         frozen.definitions = cls.definitions
+        _frozen_classes[cls] = frozen
     default.__class__ = frozen
 
 
