@@ -197,9 +197,6 @@ class LogDirectory:
         except CorruptCheckpoint as problem:
             logger.warning("checkpoint not used", path=path, reason=str(problem))
             return {}
-        if any(offset < 0 for offset in offsets.values()):
-            logger.warning("checkpoint not used", path=path, reason="a negative offset")
-            return {}
         self._written[name] = data
         return offsets
 

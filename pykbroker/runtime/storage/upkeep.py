@@ -179,10 +179,8 @@ class LogUpkeep:
             for topic_partition in directory.partitions
         }
         for log in logs:
-            if log.is_loaded:
-                known.pop(log.topic_partition, None)
-                if log.files.exists:
-                    known[log.topic_partition] = log.checkpoint()
+            if log.is_loaded and log.files.exists:
+                known[log.topic_partition] = log.checkpoint()
         if name == HIGH_WATERMARK_CHECKPOINT:
             return {key: values.high_watermark for key, values in known.items()}
         if name == RECOVERY_POINT_CHECKPOINT:

@@ -49,7 +49,11 @@ def contents(log: PartitionLog) -> list[tuple[int, bytes | None, bytes | None]]:
 
 
 async def clean_everything(box: ManagerBox) -> None:
-    while await Cleaner(box.manager).clean_dirtiest():
+    await clean_everything_with(Cleaner(box.manager))
+
+
+async def clean_everything_with(cleaner: Cleaner) -> None:
+    while await cleaner.clean_dirtiest():
         pass
 
 
@@ -100,7 +104,8 @@ def read_from(log: PartitionLog, offset: int) -> list[int]:
     return []
 
 
-async def test_the_log_is_there_whole_whenever_cleaning_breaks_off() -> None:
+@pytest.mark.parametrize("merging", [False, True])
+async def test_the_log_is_there_whole_whenever_cleaning_breaks_off(merging: bool) -> None:
     """Whichever operation on the disk is the last: no key loses its latest value, no old value
     comes back over it, and the next cleaning gets done."""
 
@@ -108,10 +113,12 @@ async def test_the_log_is_there_whole_whenever_cleaning_breaks_off() -> None:
         box = ManagerBox()
         await box.start()
         log = box.log(**COMPACT)
-        fill(box, log, Random(5), 20)
-        await clean_everything(box)
-        # Segments that are small by now will be merged with what comes.
-        fill(box, log, Random(6), 20)
+        if merging:
+            for number in range(8):
+                box.append(log, b"x", key=b"%d" % number)
+                log.roll()
+        else:
+            fill(box, log, Random(5), 30)
         log.flush()
         return box, log
 
@@ -219,6 +226,25 @@ async def test_after_a_truncation_what_comes_is_dirty_again(box: ManagerBox) -> 
     plan = cleaner.plan(log)
     assert plan is not None
     assert plan.first_dirty_offset == offset
+    fill(box, log, Random(2))
+    await clean_everything_with(cleaner)
+    plan = cleaner.plan(log)
+    assert plan is not None
+    assert plan.first_dirty_offset == log.segments[-1].base_offset
+
+
+async def test_cleaned_records_are_as_old_as_they_were(box: ManagerBox) -> None:
+    """Retention goes by the file's time where records have none."""
+    log = box.log(**COMPACT)
+    for _ in range(2):
+        log.append_as_leader(batch(b"x", key=b"k", timestamp=-1), 0, box.clock.now_ms)
+    log.update_high_watermark(2)
+    log.roll()
+    before_ms = log.segments[0].largest_timestamp()
+    box.clock.now_ms += 50_000
+    await clean_everything(box)
+    assert [r.offset for r in read_all(log)] == [1]
+    assert log.segments[0].largest_timestamp() == before_ms
 
 
 async def test_a_map_too_small_for_all_keys_takes_several_rounds(box: ManagerBox) -> None:

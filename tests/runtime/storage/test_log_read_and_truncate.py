@@ -74,6 +74,7 @@ def test_deleted_records_are_out_of_range(box: LogBox) -> None:
     box.log.update_high_watermark(20)
     assert box.log.advance_log_start_offset(7)
     assert box.upkeep.moved_starts == 1
+    assert box.log.leader_epochs.entries == ((0, 7),)
     with pytest.raises(KafkaError) as error:
         box.log.read(6, 100)
     assert error.value.code is ErrorCode.OFFSET_OUT_OF_RANGE
@@ -264,8 +265,10 @@ class TestTruncation:
         log = box.log
         log.update_high_watermark(20)
         log.advance_log_start_offset(6)
+        log.flush()
         log.truncate_to(4)
         assert (log.log_start_offset, log.log_end_offset) == (4, 4)
+        assert log.recovery_point == 4
 
     def test_a_sync_that_began_before_does_not_count_for_what_came_after(self, box: LogBox) -> None:
         from pykbroker.runtime.storage.flush import FlushJob
