@@ -9,12 +9,13 @@ compact length is read as the one byte that it nearly always is. The made functi
 
 from __future__ import annotations
 
+from itertools import repeat
 from struct import Struct as Format
 from struct import calcsize
 from typing import TYPE_CHECKING, Any
 
 from wire import primitives
-from wire.layout import is_flexible, layout_of, minimum_element_size
+from wire.layout import is_fixed, is_flexible, layout_of, minimum_element_size
 from wire.primitives import FORMATS
 from wire.schema import Struct, is_shared
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SCOPE: dict[str, Any] = {
     "new": object.__new__,
+    "repeat": repeat,
     "more": primitives.read_uvarint_rest,
     "uvarint": primitives.read_uvarint,
     "room": primitives.check_room,
@@ -98,8 +100,11 @@ class _Maker:
     # Structures.
 
     def add_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
-        layout = layout_of(cls, self._version)
         self._add(f"{var} = new({self._class(cls)})")
+        self._fill_struct(var, cls, flexible)
+
+    def _fill_struct(self, var: str, cls: type[Struct], flexible: bool) -> None:
+        layout = layout_of(cls, self._version)
         plain: dict[str, list[str]] = {"None": [f"{var}.unknown_tags"]}
         for field in layout.absent + layout.tagged:
             plain.setdefault(self._default(field), []).append(f"{var}.{field.name}")
@@ -204,14 +209,21 @@ class _Maker:
 
     def _add_elements(self, target: str, kind: str | type[Struct], flexible: bool) -> None:
         items, item = self._name("a"), self._name("o")
-        self._add(f"{target} = {items} = []", "for _ in range(n):")
-        self._depth += 1
-        if isinstance(kind, str):
-            self._add_sized(item, kind, False, flexible)
+        if not isinstance(kind, str) and is_fixed(kind, self._version):
+            # Such structures often come in numbers. There is room for them, so make all at once.
+            self._add(f"{target} = {items} = list(map(new, repeat({self._class(kind)}, n)))")
+            self._add(f"for {item} in {items}:")
+            self._depth += 1
+            self._fill_struct(item, kind, flexible)
         else:
-            self.add_struct(item, kind, flexible)
-            self._flush()
-        self._add(f"{items}.append({item})")
+            self._add(f"{target} = {items} = []", "for _ in range(n):")
+            self._depth += 1
+            if isinstance(kind, str):
+                self._add_sized(item, kind, False, flexible)
+            else:
+                self.add_struct(item, kind, flexible)
+            self._add(f"{items}.append({item})")
+        self._flush()
         self._depth -= 1
 
     # Tagged sections, each a function of its own: they are rare.

@@ -43,6 +43,11 @@ def is_defined(cls: type[Message], version: int) -> bool:
     return version in parse_versions(cls.versions)
 
 
+def is_fixed(cls: type[Struct], version: int) -> bool:
+    """Whether the body always takes the same room."""
+    return not any(f.is_array or f.type not in SIZES for f in layout_of(cls, version).body)
+
+
 def minimum_size(field: Field, version: int, flexible: bool) -> int:
     """The fewest bytes that a field in the body can take."""
     compact = flexible and not field.never_flexible
