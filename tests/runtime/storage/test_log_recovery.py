@@ -190,7 +190,7 @@ def test_segments_below_the_recovery_point_are_not_read_again() -> None:
 
 @pytest.mark.parametrize("recover", [False, True])
 @pytest.mark.parametrize(
-    "damage", ["missing", "empty", "garbage", "zeros", "odd size", "plausible"]
+    "damage", ["missing", "empty", "garbage", "zeros", "odd size", "plausible", "shifted"]
 )
 @pytest.mark.parametrize("kind", [".index", ".timeindex"])
 def test_damaged_indexes_change_nothing_that_is_read(kind: str, damage: str, recover: bool) -> None:
@@ -229,7 +229,6 @@ def test_damaged_indexes_change_nothing_that_is_read(kind: str, damage: str, rec
             size, field = (8, slice(4, 8)) if kind == ".index" else (12, slice(8, 12))
             for at in range(0, len(spoilt) - size, size):
                 following = spoilt[at + size : at + 2 * size]
-                spoilt[at : at + size][field] = following[field]
                 spoilt[at + field.start : at + field.stop] = following[field]
             file.append((bytes(spoilt[:-size]),))
     log = box.open(recover=recover)
