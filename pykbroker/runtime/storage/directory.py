@@ -60,7 +60,7 @@ class LogDirectory:
         """None before the first start."""
         self.is_failed = False
         self.was_clean = False
-        """The last broker here said that it had written everything."""
+        """The last broker here said that it had written everything, or there was none."""
         self.previous_broker_epoch = -1
         self.partitions: dict[TopicPartition, str] = {}
         """Folders found at start of partitions in service."""
@@ -95,7 +95,27 @@ class LogDirectory:
             raise DirectoryRefused(
                 f"{self.path} is in use by another broker (its {LOCK} file is locked)"
             ) from None
+        self._look_around()
         return self.meta
+
+    def _look_around(self) -> None:
+        """Once, at start: names only. Nothing is changed yet."""
+        for name in self.disk.listdir(self.path):
+            found = parse_directory(name)
+            if found is None or not self.disk.is_directory(f"{self.path}/{name}"):
+                continue
+            if found.mark in (DELETE_DIRECTORY, STRAY_DIRECTORY):
+                self.leftovers.append(name)
+            elif found.mark == FUTURE_DIRECTORY:
+                self.futures[found.topic_partition] = name
+            else:
+                self.partitions[found.topic_partition] = name
+        marker = f"{self.path}/{CLEAN_SHUTDOWN}"
+        if self.disk.exists(marker):
+            self.was_clean = True
+            self.previous_broker_epoch = decode_clean_shutdown(self.disk.read_bytes(marker))
+        elif not self.partitions and not self.futures:
+            self.was_clean = True
 
     def _identify(self, ignored: Collection[str]) -> MetaProperties | None:
         path = f"{self.path}/{META_PROPERTIES}"
@@ -143,30 +163,12 @@ class LogDirectory:
             self.disk.write_atomic(
                 f"{self.path}/{META_PROPERTIES}", encode_meta_properties(self.meta)
             )
-        self._list()
         marker = f"{self.path}/{CLEAN_SHUTDOWN}"
         if self.disk.exists(marker):
-            self.was_clean = True
-            self.previous_broker_epoch = decode_clean_shutdown(self.disk.read_bytes(marker))
             self.disk.unlink(marker)
             self.disk.sync_dir(self.path)
-        elif not self.partitions and not self.futures:
-            self.was_clean = True
         for name in (RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT):
             self._offsets[name] = self._read(name)
-
-    def _list(self) -> None:
-        """Once, at start: names only."""
-        for name in self.disk.listdir(self.path):
-            found = parse_directory(name)
-            if found is None or not self.disk.is_directory(f"{self.path}/{name}"):
-                continue
-            if found.mark in (DELETE_DIRECTORY, STRAY_DIRECTORY):
-                self.leftovers.append(name)
-            elif found.mark == FUTURE_DIRECTORY:
-                self.futures[found.topic_partition] = name
-            else:
-                self.partitions[found.topic_partition] = name
 
     def release(self) -> None:
         if self._lock is not None:
