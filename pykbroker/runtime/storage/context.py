@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pykbroker.ports import Clock, Disk, Random
-    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.segment import Segment
 
 
 class Upkeep(Protocol):
     """What a log asks of the manager that keeps its directory."""
 
-    def flush_soon(self, log: PartitionLog) -> None:
+    def flush_soon(self, log: LogState) -> None:
         """Sync up to the log's end; several logs share one round."""
 
-    def flush_within(self, log: PartitionLog, delay_ms: int) -> None: ...
+    def flush_within(self, log: LogState, delay_ms: int) -> None: ...
 
-    def log_start_moved(self, log: PartitionLog) -> None: ...
+    def log_start_moved(self, log: LogState) -> None: ...
 
-    def truncated(self, log: PartitionLog) -> None:
+    def truncated(self, log: LogState) -> None:
         """Checkpoints on disk may be ahead of the log now: write them soon."""
 
-    def folder_is_stray(self, log: PartitionLog) -> None:
+    def folder_is_stray(self, log: LogState) -> None:
         """Put away what lies in the log's folder: it is another topic's."""
 
     def delete_later(self, paths: Iterable[str], delay_ms: int) -> None:

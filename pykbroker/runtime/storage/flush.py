@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pykbroker.ports import File, Workers
-    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.segment import Segment
 
 PARALLEL = 8
@@ -27,7 +27,7 @@ PARALLEL = 8
 class FlushJob:
     """One log. ``final`` if it is being closed: then all of it must reach the disk."""
 
-    def __init__(self, log: PartitionLog, *, final: bool = False) -> None:
+    def __init__(self, log: LogState, *, final: bool = False) -> None:
         self.log = log
         self.error: OSError | None = None
         self._end_offset = log.log_end_offset
@@ -104,7 +104,7 @@ class FlushJob:
             self.log.synced(self._end_offset)
 
 
-def begin(logs: Iterable[PartitionLog], *, final: bool = False) -> list[FlushJob]:
+def begin(logs: Iterable[LogState], *, final: bool = False) -> list[FlushJob]:
     """A job for each log that is in service. Without room a log waits for another round."""
     jobs = []
     folders: set[str] = set()

@@ -10,7 +10,7 @@ from pykbroker.runtime.storage import flush
 
 if TYPE_CHECKING:
     from pykbroker.ports import Workers
-    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.log_state import LogState
 
 
 ROUND_LIMIT = 64
@@ -22,11 +22,11 @@ class Flusher:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._wanted: dict[PartitionLog, None] = {}
+        self._wanted: dict[LogState, None] = {}
         self._wake: anyio.Event | None = None
         self.rounds = 0
 
-    def request(self, log: PartitionLog) -> None:
+    def request(self, log: LogState) -> None:
         self._wanted[log] = None
         if self._wake is not None:
             self._wake.set()

@@ -45,7 +45,7 @@ from wire.records.errors import CorruptBatch
 
 if TYPE_CHECKING:
     from pykbroker.ports import Disk
-    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.results import KnownPartition
     from pykbroker.runtime.storage.segment import Segment
     from wire.records.batch import BatchHeader
@@ -67,7 +67,7 @@ class Loaded(NamedTuple):
 
 
 def load(
-    log: PartitionLog,
+    log: LogState,
     checkpoint: Checkpoint,
     *,
     recover: bool = False,
@@ -107,7 +107,7 @@ def load(
     return Loaded(start, end, point, epochs, stored_epochs, producers, recovery)
 
 
-def _is_same_topic(log: PartitionLog) -> bool:
+def _is_same_topic(log: LogState) -> bool:
     """What lies in the folder may be of an older topic with the same name."""
     path = f"{log.directory}/{PARTITION_METADATA}"
     try:
@@ -170,7 +170,7 @@ def _swap_in(disk: Disk, directory: str, base_offset: int, files: list[str]) -> 
     disk.sync_dir(directory)
 
 
-def _find(log: PartitionLog, names: list[str]) -> None:
+def _find(log: LogState, names: list[str]) -> None:
     disk, directory = log.context.disk, log.directory
     bases, snapshots, indexes = [], [], []
     for name in names:
@@ -201,7 +201,7 @@ def _segment_of(segments: list[Segment], offset: int) -> int:
 
 
 def _adopt(
-    log: PartitionLog, segments: list[Segment], epochs: LeaderEpochCache
+    log: LogState, segments: list[Segment], epochs: LeaderEpochCache
 ) -> tuple[int | None, Recovery | None]:
     """A clean stop: only the end of the last segment is looked at. If even that is not as a clean
     stop leaves it, somebody else has been here, and that segment is judged."""
@@ -222,7 +222,7 @@ class _Judge:
     """Looks at every batch from a segment on and ends the log before the first bad one."""
 
     def __init__(
-        self, log: PartitionLog, epochs: LeaderEpochCache, known: KnownPartition | None
+        self, log: LogState, epochs: LeaderEpochCache, known: KnownPartition | None
     ) -> None:
         self._log = log
         self._epochs = epochs
@@ -302,14 +302,14 @@ class _Judge:
             self._epochs.assign(epoch, offset)
 
 
-def _remove(log: PartitionLog, segments: list[Segment]) -> None:
+def _remove(log: LogState, segments: list[Segment]) -> None:
     for segment in segments:
         for path in segment.rename(DELETED):
             log.context.disk.unlink(path)
         segment.drop()
 
 
-def _read_epochs(log: PartitionLog) -> tuple[LeaderEpochCache, bytes]:
+def _read_epochs(log: LogState) -> tuple[LeaderEpochCache, bytes]:
     """Empty where the file is missing or damaged: the batches tell the same."""
     path = f"{log.directory}/{LEADER_EPOCH_CHECKPOINT}"
     try:
@@ -341,7 +341,7 @@ def _settle_epochs(segments: list[Segment], epochs: LeaderEpochCache, start: int
     epochs.truncate_from_start(start)
 
 
-def _log_start(log: PartitionLog, segments: list[Segment], checkpoint: Checkpoint, end: int) -> int:
+def _log_start(log: LogState, segments: list[Segment], checkpoint: Checkpoint, end: int) -> int:
     first = segments[0].base_offset if segments else end
     if checkpoint.log_start_offset > end:
         # Believing it would throw the whole log away.
@@ -355,9 +355,7 @@ def _log_start(log: PartitionLog, segments: list[Segment], checkpoint: Checkpoin
     return max(first, checkpoint.log_start_offset)
 
 
-def _load_producers(
-    log: PartitionLog, start: int, end: int, first_judged: int | None
-) -> ProducerState:
+def _load_producers(log: LogState, start: int, end: int, first_judged: int | None) -> ProducerState:
     """From a snapshot and the batches behind it. Transaction indexes of judged segments are made
     anew on the way, so a snapshot must not be younger than the first of those."""
     segments = log.files.segments
@@ -372,7 +370,7 @@ def _load_producers(
     return producers
 
 
-def _load_snapshot(log: PartitionLog, producers: ProducerState, start: int, limit: int) -> None:
+def _load_snapshot(log: LogState, producers: ProducerState, start: int, limit: int) -> None:
     """The newest readable one not above ``limit``; damaged ones are removed."""
     files, context = log.files, log.context
     for offset in reversed([offset for offset in files.snapshots if offset <= limit]):
@@ -412,7 +410,7 @@ def replay(
     producers.map_end_offset = end
 
 
-def rebuild_producers(log: PartitionLog, end: int) -> None:
+def rebuild_producers(log: LogState, end: int) -> None:
     """After a truncation: what the remaining batches say."""
     _load_snapshot(log, log.producers, log.log_start_offset, end)
     replay(log.producers, log.segments, end, [])

@@ -3,19 +3,17 @@ far the log is committed.
 
     log_start_offset <= last_stable_offset <= high_watermark <= log_end_offset
 
-Nothing is read from disk before something of the log is needed: attributes that come from the
-files are loaded on first use. Nothing is created on disk before the first append.
+Nothing is created on disk before the first append.
 """
 
 from __future__ import annotations
 
-import errno
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import LOG_APPEND_TIME
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage import flush, loader
+from pykbroker.runtime.storage import loader
 from pykbroker.runtime.storage.append import (
     Intake,
     check_producer,
@@ -23,17 +21,9 @@ from pykbroker.runtime.storage.append import (
     note_producer,
     prepare,
 )
-from pykbroker.runtime.storage.files import LogFiles
-from pykbroker.runtime.storage.results import (
-    UNKNOWN_CHECKPOINT,
-    AppendInfo,
-    Checkpoint,
-    LogRead,
-    Recovery,
-    TimestampOffset,
-)
+from pykbroker.runtime.storage.log_state import NEVER, LogState
+from pykbroker.runtime.storage.results import AppendInfo, LogRead, TimestampOffset
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.checkpoints import encode_epochs
 from pykbroker.state.log.producers import AbortedTxn, AppendOrigin
 from pykbroker.state.log.retention import SegmentFacts, expired_segments
 from wire.errors import ErrorCode
@@ -41,205 +31,24 @@ from wire.records.batch import LOG_OVERHEAD, TIMESTAMP_TYPE_BIT, iter_headers, v
 from wire.records.errors import CorruptBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pykbroker.config.topic import LogConfig
-    from pykbroker.runtime.storage.context import LogContext, Upkeep
-    from pykbroker.runtime.storage.results import KnownPartition
     from pykbroker.runtime.storage.segment import Segment
-    from pykbroker.state.log.epochs import LeaderEpochCache
-    from pykbroker.state.log.producers import BatchMetadata, ProducerState
-    from pykbroker.state.types import TopicId, TopicPartition
+    from pykbroker.state.log.producers import BatchMetadata
     from wire.records.batch import BatchHeader
     from wire.schema import Buffer
 
 logger = get_logger("pykbroker.storage.log")
-NEVER = 2**63 - 1
-_LOADED = frozenset(
-    (
-        "durable_end_offset",
-        "high_watermark",
-        "leader_epochs",
-        "log_end_offset",
-        "log_start_offset",
-        "producers",
-        "recovery_point",
-    )
-)
 _ASSIGNED = Struct(">qii")
 """base offset, batch length, leader epoch: the fields that no checksum covers."""
-_PASSING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE))
-"""Refusals that leave the directory as it was: it serves again once there is room."""
 
 
-class PartitionLog:
+class PartitionLog(LogState):
     """All methods are synchronous and belong to the loop's thread; ``load`` also to a worker's
     before the log is in service."""
-
-    log_start_offset: int
-    log_end_offset: int
-    high_watermark: int
-    recovery_point: int
-    """Everything below has been synced."""
-    durable_end_offset: int
-    """How far this replica may say that it holds the data: the log's end, or with flush.messages
-    what is synced plus what the setting allows to be lost."""
-    leader_epochs: LeaderEpochCache
-    producers: ProducerState
-
-    def __init__(
-        self,
-        context: LogContext,
-        upkeep: Upkeep,
-        log_directory: str,
-        topic_partition: TopicPartition,
-        topic_id: TopicId,
-        config: LogConfig,
-        *,
-        folder: str | None = None,
-        checkpoint: Checkpoint = UNKNOWN_CHECKPOINT,
-    ) -> None:
-        self.context = context
-        self.upkeep = upkeep
-        self.log_directory = log_directory
-        self.topic_partition = topic_partition
-        self.topic_id = topic_id
-        self.files = LogFiles(
-            context, upkeep, log_directory, folder or str(topic_partition), config
-        )
-        self.on_synced: Callable[[], None] | None = None
-        """Called after ``recovery_point`` and ``durable_end_offset`` have moved on."""
-        self.is_loaded = False
-        self.is_failed = False
-        self.is_closed = False
-        self.generation = 0
-        """Raised by truncation: what was planned or synced before is not about this end."""
-        self.lowest_truncation: int | None = None
-        """Since the cleaner last looked: what it cleaned above is not this log's any more."""
-        self._checkpoint = checkpoint
-        self._pending_epoch = -1
-        self._stored_epochs = b""
-        self._intakes: dict[AppendOrigin, Intake] = {}
-        self._flush_is_due = False
-        self.config = config
-
-    def __getattr__(self, name: str) -> Any:
-        # Only what load() has yet to set gets here.
-        if name not in _LOADED or self.is_loaded:
-            raise AttributeError(name)
-        self.load()
-        return getattr(self, name)
-
-    def __repr__(self) -> str:
-        return f"PartitionLog({self.directory})"
-
-    @property
-    def config(self) -> LogConfig:
-        return self._config
-
-    @config.setter
-    def config(self, config: LogConfig) -> None:
-        self._config = self.files.config = config
-        self._flushes = config.flush_messages != NEVER or config.flush_ms != NEVER
-        self._intakes.clear()
-        if self.is_loaded:
-            self._flush_if_due()
 
     def _intake(self, origin: AppendOrigin) -> Intake:
         walk = self.context.validate_records
         intake = self._intakes[origin] = Intake(self._config, origin, walk=walk)
         return intake
-
-    @property
-    def directory(self) -> str:
-        """The log's own folder."""
-        return self.files.folder
-
-    @property
-    def segments(self) -> list[Segment]:
-        if not self.is_loaded:
-            self.load()
-        return self.files.segments
-
-    # Loading and ending
-
-    def load(
-        self, *, recover: bool = False, known: KnownPartition | None = None
-    ) -> Recovery | None:
-        """Read the files; with ``recover``, after an unclean stop, judge their contents first."""
-        if self.is_loaded:
-            return None
-        loaded = loader.load(self, self._checkpoint, recover=recover, known=known)
-        self.is_loaded = True
-        self.log_start_offset = loaded.log_start_offset
-        self.log_end_offset = self.durable_end_offset = loaded.log_end_offset
-        self.recovery_point = loaded.recovery_point
-        committed = min(self._checkpoint.high_watermark, self.log_end_offset)
-        self.high_watermark = max(committed, self.log_start_offset)
-        self.leader_epochs = loaded.leader_epochs
-        self._stored_epochs = loaded.stored_epochs
-        self.producers = loaded.producers
-        self.producers.on_high_watermark(self.high_watermark)
-        self._flush_if_due()
-        if self._pending_epoch >= 0:
-            self.leader_epochs.assign(self._pending_epoch, self.log_end_offset)
-        return loaded.recovery
-
-    def begin_epoch(self, epoch: int) -> None:
-        """This replica leads from now on: the epoch starts at the log's end."""
-        if self.is_loaded:
-            self.leader_epochs.assign(epoch, self.log_end_offset)
-        else:
-            self._pending_epoch = max(epoch, self._pending_epoch)
-
-    def close(self) -> None:
-        """Write and sync everything; blocking."""
-        if not self.is_loaded or self.is_failed or self.is_closed:
-            return
-        for job in flush.begin([self], final=True):
-            job.run()
-            job.finish()
-        self.release_files()
-
-    def write_ends(self) -> None:
-        """Put on disk what was only in memory: the log is about to be closed."""
-        self.files.write_snapshot(self.producers)
-        for segment in self.files.segments[-1:]:
-            segment.write_ends()
-
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.log_start_offset, self.recovery_point, self.high_watermark)
-
-    def first_base_offset(self) -> int:
-        return self.segments[0].base_offset if self.segments else self.log_start_offset
-
-    def may_have_files(self) -> bool:
-        """Without loading the log."""
-        if self.is_loaded:
-            return self.files.exists
-        return self.context.disk.is_directory(self.directory)
-
-    def release_files(self) -> None:
-        """Keep no handle; the log is of no more use."""
-        self.is_closed = True
-        if self.is_loaded:
-            for segment in self.segments:
-                segment.drop()
-
-    def fail(self, error: OSError) -> None:
-        self.is_failed = True
-        self.upkeep.directory_failed(self.log_directory, error)
-
-    def note_error(self, error: OSError) -> None:
-        """Lack of room passes; after anything else the directory is not believed any more."""
-        if error.errno not in _PASSING:
-            self.fail(error)
-
-    def _storage_error(self, error: OSError) -> NoReturn:
-        self.note_error(error)
-        raise KafkaError(
-            ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error.strerror or error}"
-        ) from error
 
     # Appending
 
@@ -276,7 +85,7 @@ class PartitionLog:
             segment = self._segment_for(size, first_offset, last_offset, timestamp, now_ms)
             segment.append_one(data, size, last_offset, timestamp)
         except OSError as error:
-            self._storage_error(error)
+            self.storage_error(error)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self.leader_epochs.assign(leader_epoch, first_offset)
         if header.producer_id >= 0:
@@ -363,7 +172,7 @@ class PartitionLog:
             )
             segment.append_one(stored, len(stored), last_offset, timestamp)
         except OSError as error:
-            self._storage_error(error)
+            self.storage_error(error)
         if header.partition_leader_epoch >= 0:
             self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
         if header.producer_id >= 0:
@@ -433,28 +242,7 @@ class PartitionLog:
         self.upkeep.flush_soon(self)
         return segment
 
-    def segment_index(self, offset: int) -> int:
-        return self.files.index_of(offset)
-
-    def unsynced_segments(self) -> list[Segment]:
-        """Whose ``.log`` holds what has not been synced."""
-        if self.recovery_point >= self.log_end_offset:
-            return []
-        return self.files.from_offset(self.recovery_point)
-
-    @property
-    def size_in_bytes(self) -> int:
-        return sum(segment.size for segment in self.segments)
-
     # Reading
-
-    @property
-    def last_stable_offset(self) -> int:
-        """Everything below is committed and belongs to no open transaction."""
-        first = self.producers.first_unstable_offset
-        if first is None or first >= self.high_watermark:
-            return self.high_watermark
-        return max(first, self.log_start_offset)
 
     def read(
         self,
@@ -489,7 +277,7 @@ class PartitionLog:
                     ErrorCode.CORRUPT_MESSAGE, f"{self.topic_partition}: {problem}"
                 ) from None
             except OSError as error:
-                self._storage_error(error)
+                self.storage_error(error)
         return LogRead(
             records,
             self.log_start_offset,
@@ -524,13 +312,6 @@ class PartitionLog:
             if is_complete:
                 break
         return found
-
-    def update_high_watermark(self, offset: int) -> int:
-        """Bounded by the log's ends; the value it has now."""
-        offset = max(min(offset, self.log_end_offset), self.log_start_offset)
-        self.high_watermark = offset
-        self.producers.on_high_watermark(offset)
-        return offset
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampOffset:
         """ListOffsets: a time, or one of its special values."""
@@ -644,52 +425,3 @@ class PartitionLog:
         self.durable_end_offset = min(self.durable_end_offset, offset)
         self.recovery_point = min(self.recovery_point, offset)
         self.high_watermark = min(self.high_watermark, offset)
-
-    # Durability
-
-    def synced(self, end_offset: int) -> None:
-        """Everything below has reached the disk."""
-        self.recovery_point = max(self.recovery_point, end_offset)
-        self._flush_is_due = False
-        end = self.log_end_offset
-        if end - self.recovery_point < self.config.flush_messages:
-            self.durable_end_offset = end
-        else:
-            self.durable_end_offset = max(self.durable_end_offset, self.recovery_point)
-        if self.on_synced is not None:
-            self.on_synced()
-
-    def _flush_if_due(self) -> None:
-        """What was found on disk, or written under other settings, may need a sync now."""
-        unsynced = self.log_end_offset - self.recovery_point
-        if unsynced >= self._config.flush_messages:
-            self.upkeep.flush_soon(self)
-        elif unsynced and self._config.flush_ms != NEVER:
-            self._flush_is_due = True
-            self.upkeep.flush_within(self, self._config.flush_ms)
-
-    @property
-    def synced_end_offset(self) -> int:
-        return self.recovery_point
-
-    def flush(self) -> None:
-        """Blocking; the flusher's rounds are the way that does not block the loop."""
-        for job in flush.begin([self]):
-            job.run()
-            job.finish()
-
-    def take_changed_epochs(self) -> bytes | None:
-        """The leader epochs for their checkpoint, if they are not what stands there.
-
-        An epoch without data yet is left for later: it has nothing to say after a restart.
-        """
-        epochs = self.leader_epochs
-        if not epochs.dirty or not self.files.exists:
-            return None
-        known = [e for e in epochs.entries if e.start_offset < self.log_end_offset]
-        epochs.dirty = len(known) < len(epochs.entries)
-        data = encode_epochs(known)
-        if data == self._stored_epochs:
-            return None
-        self._stored_epochs = data
-        return data

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock, Disk, Random, Workers
+    from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.results import KnownPartition, Recovery
     from pykbroker.state.types import TopicId, TopicPartition
 
@@ -252,7 +253,7 @@ class LogManager:
     def _same_topic(stored: TopicId, wanted: TopicId) -> bool:
         return stored == wanted or NO_TOPIC_ID in (stored, wanted)
 
-    def retire_stray(self, log: PartitionLog) -> None:
+    def retire_stray(self, log: LogState) -> None:
         """The folder that a log found is that of an older topic of its name."""
         directory = self.directory_of(log)
         directory.partitions.pop(log.topic_partition, None)
@@ -291,7 +292,7 @@ class LogManager:
             checkpoint=directory.checkpoint(topic_partition),
         )
 
-    def directory_of(self, log: PartitionLog) -> LogDirectory:
+    def directory_of(self, log: LogState) -> LogDirectory:
         return self.directory_at(log.log_directory)
 
     def directory_at(self, path: str) -> LogDirectory:

@@ -19,11 +19,11 @@ from pykbroker.state.log.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pykbroker.ports import Clock
     from pykbroker.runtime.storage.directory import LogDirectory
-    from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.manager import LogManager
     from pykbroker.runtime.storage.results import Checkpoint
     from pykbroker.state.types import TopicPartition
@@ -79,10 +79,10 @@ class LogUpkeep:
 
     # What logs ask for
 
-    def flush_soon(self, log: PartitionLog) -> None:
+    def flush_soon(self, log: LogState) -> None:
         self.flushers[log.log_directory].request(log)
 
-    def flush_within(self, log: PartitionLog, delay_ms: int) -> None:
+    def flush_within(self, log: LogState, delay_ms: int) -> None:
         self._clock.call_at(self._clock.monotonic_ms() + delay_ms, lambda: self.flush_soon(log))
 
     def delete_later(self, paths: Iterable[str], delay_ms: int) -> None:
@@ -91,15 +91,15 @@ class LogUpkeep:
             heapq.heappush(self._doomed, (when_ms, path))
         self._doom.ring()
 
-    def log_start_moved(self, log: PartitionLog) -> None:
+    def log_start_moved(self, log: LogState) -> None:
         """DeleteRecords: a crash within the minute must not bring the records back."""
         self._writing.ring()
 
-    def truncated(self, log: PartitionLog) -> None:
+    def truncated(self, log: LogState) -> None:
         self.flush_soon(log)
         self._writing.ring()
 
-    def folder_is_stray(self, log: PartitionLog) -> None:
+    def folder_is_stray(self, log: LogState) -> None:
         self.manager.retire_stray(log)
 
     def directory_failed(self, log_directory: str, error: OSError) -> None:
@@ -171,7 +171,7 @@ class LogUpkeep:
         return pending
 
     def _offsets(
-        self, directory: LogDirectory, logs: list[PartitionLog], name: str
+        self, directory: LogDirectory, logs: Sequence[LogState], name: str
     ) -> dict[TopicPartition, int]:
         """Of every partition with files here, in service or not yet."""
         known: dict[TopicPartition, Checkpoint] = {
