@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pykbroker.ports import Disk, TimerHandle
-    from pykbroker.runtime.storage.results import AppendInfo, Checkpoint
+    from pykbroker.runtime.storage.results import AppendInfo
+    from pykbroker.state.log.checkpoints import Checkpoint
 
 START_MS = 1_700_000_000_000
 TOPIC_ID = TopicId(bytes(range(16)))

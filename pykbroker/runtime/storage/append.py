@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from pykbroker.config.topic import LOG_APPEND_TIME
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.errors import RecordsRefused
-from pykbroker.state.log.producers import ABORT, AppendOrigin
+from pykbroker.state.log.producers import AppendOrigin
 from wire.errors import ErrorCode
 from wire.records.batch import magic_of, read_header, set_max_timestamp
 from wire.records.compression import Compression
 from wire.records.errors import CorruptBatch
-from wire.records.record import control_type, iter_records, marker_coordinator_epoch
+from wire.records.record import iter_records, marker_coordinator_epoch
 from wire.records.validate import InvalidRecords, Rules, recompress, validate
 
 if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
-    from pykbroker.state.log.producers import BatchMetadata, CompletedTxn, ProducerState
+    from pykbroker.state.log.producers import BatchMetadata, ProducerState
     from wire.records.batch import BatchHeader
+    from wire.records.validate import ValidBatch
     from wire.schema import Buffer
 
     Writable = bytearray | memoryview
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
 class Intake:
     """A topic's settings as far as they bind appends. Made once per set of settings."""
 
-    __slots__ = ("_level", "codec", "max_message_bytes", "rules", "segment_bytes", "stamp")
+    __slots__ = (
+        "_levels",
+        "codec",
+        "max_message_bytes",
+        "origin",
+        "rules",
+        "segment_bytes",
+        "stamp",
+    )
 
     def __init__(self, config: LogConfig, origin: AppendOrigin, *, walk: bool) -> None:
+        self.origin = origin
         name = config.compression_type
         self.codec = None if name == "producer" else int(Compression.from_config(name))
-        self._level = {
+        self._levels = {
             Compression.GZIP: config.compression_gzip_level,
             Compression.LZ4: config.compression_lz4_level,
             Compression.ZSTD: config.compression_zstd_level,
@@ -52,125 +62,103 @@ class Intake:
             max_decompressed_bytes=config.max_decompressed_message_bytes,
         )
 
-    def level(self, codec: int) -> int | None:
-        return self._level.get(Compression(codec))
+    def prepare(self, data: Buffer, now_ms: int) -> tuple[Writable, BatchHeader]:
+        """One batch fit to be numbered and written, in ``data`` itself where that is possible."""
+        if len(data) > self.max_message_bytes:
+            self._refuse_size(len(data))
+        batch, data = self._validated(data, now_ms)
+        header = batch.header
+        changed = False
+        codec = self.codec
+        if codec is not None and codec != header.compression and not header.is_control:
+            data = recompress(data, 0, codec, self._level(codec), body=batch.body)
+            changed = True
+        elif isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly):
+            data = bytearray(data)
+        if self.stamp:
+            set_max_timestamp(data, 0, now_ms)
+            changed = True
+        elif batch.max_timestamp != header.max_timestamp:
+            set_max_timestamp(data, 0, batch.max_timestamp, header.timestamp_type)
+            changed = True
+        if changed:
+            header = read_header(data)
+            if len(data) > self.max_message_bytes:
+                self._refuse_size(len(data))
+        if len(data) > self.segment_bytes:
+            raise KafkaError(
+                ErrorCode.RECORD_LIST_TOO_LARGE,
+                f"The batch of {len(data)} bytes is larger than a segment of {self.segment_bytes}",
+            )
+        return data, header
 
+    def _validated(self, data: Buffer, now_ms: int) -> tuple[ValidBatch, Buffer]:
+        try:
+            if magic_of(data) < 2:
+                data = self._converted(data)
+            batches = validate(data, self.rules, now_ms)
+        except InvalidRecords as refusal:
+            raise RecordsRefused(
+                refusal.error_code, refusal.message, refusal.record_errors
+            ) from None
+        except CorruptBatch as problem:
+            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(problem)) from None
+        if len(batches) > 1:
+            raise KafkaError(
+                ErrorCode.INVALID_RECORD, f"{len(batches)} record batches where one is allowed"
+            )
+        return batches[0], data
 
-def prepare(data: Buffer, intake: Intake, now_ms: int) -> tuple[Writable, BatchHeader]:
-    """One batch fit to be numbered and written, in ``data`` itself where that is possible."""
-    if len(data) > intake.max_message_bytes:
-        _refuse_size(len(data), intake)
-    try:
-        if magic_of(data) < 2:
-            data = _converted(data, intake)
-        batch = validate(data, intake.rules, now_ms)[0]
-    except InvalidRecords as refusal:
-        raise RecordsRefused(refusal.error_code, refusal.message, refusal.record_errors) from None
-    except CorruptBatch as problem:
-        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(problem)) from None
-    header = batch.header
-    changed = False
-    codec = intake.codec
-    if codec is not None and codec != header.compression and not header.is_control:
-        data = recompress(data, 0, codec, intake.level(codec), body=batch.body)
-        changed = True
-    elif isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly):
-        data = bytearray(data)
-    if intake.stamp:
-        set_max_timestamp(data, 0, now_ms)
-        changed = True
-    elif batch.max_timestamp != header.max_timestamp:
-        set_max_timestamp(data, 0, batch.max_timestamp, header.timestamp_type)
-        changed = True
-    if changed:
-        header = read_header(data)
-        if len(data) > intake.max_message_bytes:
-            _refuse_size(len(data), intake)
-    if len(data) > intake.segment_bytes:
+    def _converted(self, data: Buffer) -> bytearray:
+        """Message formats 0 and 1 become one batch of format 2."""
+        from wire.records.legacy import convert_up
+
+        codec = self.codec
+        return convert_up(
+            data,
+            compression=codec,
+            level=None if codec is None else self._level(codec),
+            max_decompressed_bytes=self.rules.max_decompressed_bytes,
+        )
+
+    def _level(self, codec: int) -> int | None:
+        return self._levels.get(Compression(codec))
+
+    def _refuse_size(self, size: int) -> None:
         raise KafkaError(
-            ErrorCode.RECORD_LIST_TOO_LARGE,
-            f"The batch of {len(data)} bytes is larger than a segment of {intake.segment_bytes}",
-        )
-    return data, header
-
-
-def _refuse_size(size: int, intake: Intake) -> None:
-    raise KafkaError(
-        ErrorCode.MESSAGE_TOO_LARGE,
-        f"The record batch of {size} bytes exceeds max.message.bytes={intake.max_message_bytes}",
-    )
-
-
-def _converted(data: Buffer, intake: Intake) -> bytearray:
-    """Message formats 0 and 1 become one batch of format 2."""
-    from wire.records.legacy import convert_up
-
-    codec = intake.codec
-    return convert_up(
-        data,
-        compression=codec,
-        level=None if codec is None else intake.level(codec),
-        max_decompressed_bytes=intake.rules.max_decompressed_bytes,
-    )
-
-
-def find_duplicate(producers: ProducerState, header: BatchHeader) -> BatchMetadata | None:
-    if header.is_control:
-        return None
-    return producers.find_duplicate(
-        header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
-    )
-
-
-def check_producer(
-    producers: ProducerState,
-    header: BatchHeader,
-    data: Buffer,
-    origin: AppendOrigin,
-    transaction_version: int,
-) -> None:
-    """May a leader append this batch of a producer id? KafkaError if not."""
-    if header.is_control:
-        marker = next(iter_records(data))
-        producers.check_marker(
-            header.producer_id,
-            header.producer_epoch,
-            marker_coordinator_epoch(marker),
-            transaction_version,
-        )
-    else:
-        producers.check_data(
-            header.producer_id,
-            header.producer_epoch,
-            header.base_sequence,
-            header.is_transactional,
-            origin,
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"The record batch of {size} bytes exceeds max.message.bytes={self.max_message_bytes}",
         )
 
-
-def note_producer(
-    producers: ProducerState, header: BatchHeader, data: Buffer
-) -> CompletedTxn | None:
-    """Take a stored batch of a producer id into its state; a transaction that it ends."""
-    if not header.is_control:
-        producers.append_data(
-            header.producer_id,
-            header.producer_epoch,
-            header.last_sequence,
-            header.base_offset,
-            header.base_offset + header.last_offset_delta,
-            header.max_timestamp,
-            header.is_transactional,
+    def find_duplicate(self, producers: ProducerState, header: BatchHeader) -> BatchMetadata | None:
+        """Of a client's batch, among the last of its producer."""
+        if header.is_control or self.origin is not AppendOrigin.CLIENT:
+            return None
+        return producers.find_duplicate(
+            header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
         )
-        return None
-    if not header.record_count:
-        return None  # The cleaner took the marker; nothing of its transaction is left.
-    marker = next(iter_records(data))
-    return producers.append_marker(
-        header.producer_id,
-        header.producer_epoch,
-        marker_coordinator_epoch(marker),
-        header.base_offset,
-        marker.timestamp,
-        control_type(marker) == ABORT,
-    )
+
+    def check_producer(
+        self,
+        producers: ProducerState,
+        header: BatchHeader,
+        data: Buffer,
+        transaction_version: int,
+    ) -> None:
+        """May a leader append this batch of a producer id? KafkaError if not."""
+        if header.is_control:
+            marker = next(iter_records(data))
+            producers.check_marker(
+                header.producer_id,
+                header.producer_epoch,
+                marker_coordinator_epoch(marker),
+                transaction_version,
+            )
+        else:
+            producers.check_data(
+                header.producer_id,
+                header.producer_epoch,
+                header.base_sequence,
+                header.is_transactional,
+                self.origin,
+            )

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage.results import Checkpoint
 from pykbroker.state.log.checkpoints import (
     FORMAT_VERSION,
+    Checkpoint,
     CorruptCheckpoint,
     MetaProperties,
     decode_clean_shutdown,
@@ -20,7 +20,6 @@ from pykbroker.state.log.checkpoints import (
     encode_meta_properties,
     encode_offsets,
     uuid_bytes,
-    uuid_text,
 )
 from pykbroker.state.log.names import (
     CLEAN_SHUTDOWN,
@@ -35,6 +34,7 @@ from pykbroker.state.log.names import (
     STRAY_DIRECTORY,
     parse_directory,
 )
+from wire.uuids import uuid_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection

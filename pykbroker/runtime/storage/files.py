@@ -8,15 +8,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from pykbroker.runtime.storage.segment import Segment
 from pykbroker.state.log.checkpoints import encode_partition_metadata
 from pykbroker.state.log.names import DELETED, PARTITION_METADATA, SNAPSHOT, SWAP, segment_file
-from pykbroker.state.log.producer_snapshot import encode_snapshot
 from pykbroker.state.types import NO_TOPIC_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pykbroker.config.topic import LogConfig
     from pykbroker.runtime.storage.context import LogContext, Upkeep
+    from pykbroker.runtime.storage.segment import Segment
     from pykbroker.state.log.producers import ProducerState
     from pykbroker.state.types import TopicId
 
@@ -62,6 +63,8 @@ class LogFiles:
 
     def new_segment(self, base_offset: int, *, size: int = 0, suffix: str = "") -> Segment:
         """Of files that are there already, or that ``create`` will make."""
+        from pykbroker.runtime.storage.segment import Segment
+
         config = self.config
         jitter_ms = min(config.segment_jitter_ms, config.segment_ms)
         return Segment(
@@ -100,8 +103,9 @@ class LogFiles:
         """The segment that holds ``offset`` and those behind it."""
         return self.segments[max(self.index_of(offset), 0) :]
 
-    def delete(self, segments: list[Segment], *, at_once: bool = False) -> None:
-        """Files of segments that are not part of the log any more."""
+    def delete(self, segments: Iterable[Segment], *, at_once: bool = False) -> None:
+        """Files of segments that are not part of the log any more, in an order in which a crash
+        leaves no hole."""
         paths = []
         for segment in segments:
             paths += segment.rename(DELETED)
@@ -134,6 +138,8 @@ class LogFiles:
         offset = producers.map_end_offset
         if not self.exists or (self.snapshots and self.snapshots[-1] >= offset):
             return
+        from pykbroker.state.log.producer_snapshot import encode_snapshot
+
         path = self.snapshot_path(offset)
         file = self._context.disk.open(path, create=True)
         file.truncate(0)

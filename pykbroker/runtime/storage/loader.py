@@ -14,10 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage.append import note_producer
-from pykbroker.runtime.storage.results import UNKNOWN_CHECKPOINT, Checkpoint, Recovery
+from pykbroker.runtime.storage.replay import note_batch
+from pykbroker.runtime.storage.results import Recovery
 from pykbroker.runtime.storage.scan import scan
 from pykbroker.state.log.checkpoints import (
+    UNKNOWN_CHECKPOINT,
+    Checkpoint,
     CorruptCheckpoint,
     decode_epochs,
     decode_partition_metadata,
@@ -38,7 +40,7 @@ from pykbroker.state.log.names import (
     segment_file,
 )
 from pykbroker.state.log.producer_snapshot import CorruptSnapshot, decode_snapshot
-from pykbroker.state.log.producers import AbortedTxn, ProducerState
+from pykbroker.state.log.producers import ProducerState
 from pykbroker.state.types import NO_TOPIC_ID
 from wire.records.batch import verify_crc
 from wire.records.errors import CorruptBatch
@@ -400,12 +402,8 @@ def replay(
         for stored in scan(segment.file(), start, segment.size):
             header = stored.header
             if header.producer_id >= 0:
-                completed = note_producer(producers, header, stored.data)
-                if completed is not None:
-                    if completed.is_aborted and segment in renewed:
-                        stable = producers.last_stable_offset(completed)
-                        segment.add_aborted(AbortedTxn(*completed[:3], stable))
-                    producers.complete_txn(completed)
+                told = segment if segment in renewed else None
+                note_batch(producers, header, stored.data, told)
             producers.map_end_offset = header.next_offset
     producers.map_end_offset = end
 

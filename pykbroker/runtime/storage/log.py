@@ -13,26 +13,19 @@ from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import LOG_APPEND_TIME
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage import loader
-from pykbroker.runtime.storage.append import (
-    Intake,
-    check_producer,
-    find_duplicate,
-    note_producer,
-    prepare,
-)
 from pykbroker.runtime.storage.log_state import NEVER, LogState
+from pykbroker.runtime.storage.replay import note_batch
 from pykbroker.runtime.storage.results import AppendInfo, LogRead, TimestampOffset
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.producers import AbortedTxn, AppendOrigin
-from pykbroker.state.log.retention import SegmentFacts, expired_segments
+from pykbroker.state.log.producers import AppendOrigin
 from wire.errors import ErrorCode
 from wire.records.batch import LOG_OVERHEAD, TIMESTAMP_TYPE_BIT, iter_headers, verify_crc
 from wire.records.errors import CorruptBatch
 
 if TYPE_CHECKING:
+    from pykbroker.runtime.storage.append import Intake
     from pykbroker.runtime.storage.segment import Segment
-    from pykbroker.state.log.producers import BatchMetadata
+    from pykbroker.state.log.producers import AbortedTxn, BatchMetadata
     from wire.records.batch import BatchHeader
     from wire.schema import Buffer
 
@@ -46,6 +39,8 @@ class PartitionLog(LogState):
     before the log is in service."""
 
     def _intake(self, origin: AppendOrigin) -> Intake:
+        from pykbroker.runtime.storage.append import Intake
+
         walk = self.context.validate_records
         intake = self._intakes[origin] = Intake(self._config, origin, walk=walk)
         return intake
@@ -68,14 +63,13 @@ class PartitionLog(LogState):
         if self.is_failed:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory)
         intake = self._intakes.get(origin) or self._intake(origin)
-        data, header = prepare(data, intake, now_ms)
+        data, header = intake.prepare(data, now_ms)
         producers = self.producers
         if header.producer_id >= 0:
-            if origin is AppendOrigin.CLIENT:
-                original = find_duplicate(producers, header)
-                if original is not None:
-                    return self._duplicate(original, leader_epoch)
-            check_producer(producers, header, data, origin, transaction_version)
+            original = intake.find_duplicate(producers, header)
+            if original is not None:
+                return self._duplicate(original, leader_epoch)
+            intake.check_producer(producers, header, data, transaction_version)
         first_offset = self.log_end_offset
         last_offset = first_offset + header.last_offset_delta
         size = header.batch_length + LOG_OVERHEAD
@@ -89,7 +83,7 @@ class PartitionLog(LogState):
         if leader_epoch != self.leader_epochs.latest_epoch:
             self.leader_epochs.assign(leader_epoch, first_offset)
         if header.producer_id >= 0:
-            self._note_producer(header._replace(base_offset=first_offset), data, segment)
+            note_batch(producers, header._replace(base_offset=first_offset), data, segment)
         self._set_end(last_offset + 1)
         stamped = header.attributes & TIMESTAMP_TYPE_BIT
         return AppendInfo(
@@ -176,21 +170,8 @@ class PartitionLog(LogState):
         if header.partition_leader_epoch >= 0:
             self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
         if header.producer_id >= 0:
-            self._note_producer(header, stored, segment)
+            note_batch(self.producers, header, stored, segment)
         self._set_end(last_offset + 1)
-
-    def _note_producer(self, header: BatchHeader, data: Buffer, segment: Segment) -> None:
-        completed = note_producer(self.producers, header, data)
-        if completed is None:
-            return
-        if completed.is_aborted:
-            stable = self.producers.last_stable_offset(completed)
-            segment.add_aborted(
-                AbortedTxn(
-                    completed.producer_id, completed.first_offset, completed.last_offset, stable
-                )
-            )
-        self.producers.complete_txn(completed)
 
     def _set_end(self, end_offset: int) -> None:
         self.log_end_offset = end_offset
@@ -339,6 +320,8 @@ class PartitionLog(LogState):
 
     def delete_old_segments(self, now_ms: int) -> int:
         """What retention and DeleteRecords leave behind; how many segments went."""
+        from pykbroker.state.log.retention import SegmentFacts, expired_segments
+
         segments = self.segments
         if not segments:
             return 0
@@ -372,6 +355,8 @@ class PartitionLog(LogState):
 
         The log then ends at ``offset``, or before it if a batch was in the way.
         """
+        from pykbroker.runtime.storage.loader import rebuild_producers
+
         if offset >= self.log_end_offset:
             return False
         if (
@@ -387,12 +372,12 @@ class PartitionLog(LogState):
         gone = self.segments[keep:]
         del self.segments[keep:]
         self.files.drop_snapshots_above(offset)
-        self.files.delete(gone, at_once=True)
+        self.files.delete(reversed(gone), at_once=True)
         self.segments[-1].truncate(offset)
         end = self.segments[-1].next_offset()
         self._ended_at(end)
         self.leader_epochs.truncate_from_end(end)
-        loader.rebuild_producers(self, end)
+        rebuild_producers(self, end)
         self.producers.on_high_watermark(self.high_watermark)
         return True
 
@@ -402,7 +387,7 @@ class PartitionLog(LogState):
         self._truncated(offset)
         gone, self.segments[:] = self.segments[:], []
         self.files.drop_snapshots_above(-1)
-        self.files.delete(gone, at_once=True)
+        self.files.delete(reversed(gone), at_once=True)
         self.log_start_offset = offset if log_start_offset is None else log_start_offset
         self.recovery_point = min(self.recovery_point, offset)
         self.log_end_offset = self.durable_end_offset = offset

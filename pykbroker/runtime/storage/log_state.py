@@ -9,11 +9,10 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pykbroker.runtime.storage import flush, loader
+from pykbroker.runtime.storage import flush
 from pykbroker.runtime.storage.files import LogFiles
-from pykbroker.runtime.storage.results import UNKNOWN_CHECKPOINT, Checkpoint, Recovery
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.checkpoints import encode_epochs
+from pykbroker.state.log.checkpoints import UNKNOWN_CHECKPOINT, Checkpoint, encode_epochs
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
     from pykbroker.runtime.storage.append import Intake
     from pykbroker.runtime.storage.context import LogContext, Upkeep
-    from pykbroker.runtime.storage.results import KnownPartition
+    from pykbroker.runtime.storage.results import KnownPartition, Recovery
     from pykbroker.runtime.storage.segment import Segment
     from pykbroker.state.log.epochs import LeaderEpochCache
     from pykbroker.state.log.producers import AppendOrigin, ProducerState
@@ -135,6 +134,8 @@ class LogState:
         """Read the files; with ``recover``, after an unclean stop, judge their contents first."""
         if self.is_loaded:
             return None
+        from pykbroker.runtime.storage import loader
+
         loaded = loader.load(self, self._checkpoint, recover=recover, known=known)
         self.is_loaded = True
         self.log_start_offset = loaded.log_start_offset

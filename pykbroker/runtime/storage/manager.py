@@ -15,7 +15,6 @@ from pykbroker.runtime.storage import flush
 from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.directory import DirectoryRefused, LogDirectory
 from pykbroker.runtime.storage.handles import FileHandles
-from pykbroker.runtime.storage.log import PartitionLog
 from pykbroker.runtime.storage.upkeep import LogUpkeep
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.log.checkpoints import CorruptCheckpoint, decode_partition_metadata
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock, Disk, Random, Workers
+    from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.results import KnownPartition, Recovery
     from pykbroker.state.types import TopicId, TopicPartition
@@ -281,6 +281,9 @@ class LogManager:
         config: LogConfig,
         folder: str,
     ) -> PartitionLog:
+        # A broker without partitions is up before this is needed.
+        from pykbroker.runtime.storage.log import PartitionLog
+
         return PartitionLog(
             self.context,
             self.upkeep,

@@ -1,4 +1,4 @@
-"""What a log answers, and what its checkpoints said before it was loaded."""
+"""What a log answers."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ class TimestampOffset(NamedTuple):
 
 
 NOT_FOUND = TimestampOffset(-1, -1, -1)
-
-
-class Checkpoint(NamedTuple):
-    """What the log directory's checkpoint files say of one log; all may be stale, never ahead."""
-
-    log_start_offset: int = 0
-    recovery_point: int = 0
-    high_watermark: int = 0
-
-
-UNKNOWN_CHECKPOINT = Checkpoint()
 
 
 class Recovery(NamedTuple):

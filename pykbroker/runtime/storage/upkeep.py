@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.manager import LogManager
-    from pykbroker.runtime.storage.results import Checkpoint
+    from pykbroker.state.log.checkpoints import Checkpoint
     from pykbroker.state.types import TopicPartition
 
 logger = get_logger("pykbroker.storage.upkeep")

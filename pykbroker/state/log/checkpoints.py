@@ -6,21 +6,32 @@ what is safe without it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, NamedTuple
 
-from pykbroker.state.log.epochs import EpochEntry
 from pykbroker.state.types import TopicId, TopicPartition
+from wire.uuids import parse_uuid, uuid_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from pykbroker.state.log.epochs import EpochEntry
 
 VERSION = "0"
 
 
 class CorruptCheckpoint(ValueError):
     """The file is not what its name says."""
+
+
+class Checkpoint(NamedTuple):
+    """What the log directory's checkpoint files say of one log; all may be stale, never ahead."""
+
+    log_start_offset: int = 0
+    recovery_point: int = 0
+    high_watermark: int = 0
+
+
+UNKNOWN_CHECKPOINT = Checkpoint()
 
 
 def encode_offsets(offsets: Mapping[TopicPartition, int]) -> bytes:
@@ -47,6 +58,8 @@ def encode_epochs(entries: Iterable[EpochEntry]) -> bytes:
 
 
 def decode_epochs(data: bytes) -> list[EpochEntry]:
+    from pykbroker.state.log.epochs import EpochEntry
+
     result: list[EpochEntry] = []
     for line in _decode(data):
         epoch, _, start = line.partition(" ")
@@ -144,19 +157,11 @@ def decode_meta_properties(data: bytes) -> MetaProperties:
         raise CorruptCheckpoint(f"meta.properties lacks or garbles {problem}") from None
 
 
-def uuid_text(value: bytes) -> str:
-    """Kafka's: URL-safe base64 without padding."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
 def uuid_bytes(text: str) -> TopicId:
     try:
-        value = base64.urlsafe_b64decode(text + "==")
-    except (binascii.Error, ValueError):
-        value = b""
-    if len(value) != 16:
-        raise CorruptCheckpoint(f"not a uuid: {text!r}")
-    return TopicId(value)
+        return TopicId(parse_uuid(text))
+    except ValueError as problem:
+        raise CorruptCheckpoint(str(problem)) from None
 
 
 def _encode(lines: list[str]) -> bytes:

@@ -31,9 +31,10 @@ DELETE_DIRECTORY = "-delete"
 FUTURE_DIRECTORY = "-future"
 STRAY_DIRECTORY = "-stray"
 _MAX_NAME = 255
-_SEGMENT_FILE = re.compile(r"(\d{20})(\.[a-z]+)((?:\.[a-z]+)*)")
-_MARKED = re.compile(r"(.+)-(\d+)\.([0-9a-f]+)(-delete|-future|-stray)")
-_PLAIN = re.compile(r"(.+)-(\d+)")
+# Compiled when first used: a new broker has no names to read.
+_SEGMENT_FILE = r"(\d{20})(\.[a-z]+)((?:\.[a-z]+)*)"
+_MARKED = r"(.+)-(\d+)\.([0-9a-f]+)(-delete|-future|-stray)"
+_PLAIN = r"(.+)-(\d+)"
 
 
 class SegmentFileName(NamedTuple):
@@ -55,7 +56,7 @@ def segment_file(base_offset: int, kind: str, suffix: str = "") -> str:
 
 
 def parse_segment_file(name: str) -> SegmentFileName | None:
-    match = _SEGMENT_FILE.fullmatch(name)
+    match = re.fullmatch(_SEGMENT_FILE, name)
     return SegmentFileName(int(match[1]), match[2], match[3]) if match else None
 
 
@@ -67,10 +68,10 @@ def marked_directory(topic_partition: TopicPartition, unique: str, mark: str) ->
 
 def parse_directory(name: str) -> PartitionDirectory | None:
     """None for a folder that is no partition's."""
-    match = _MARKED.fullmatch(name)
+    match = re.fullmatch(_MARKED, name)
     if match:
         return PartitionDirectory(TopicPartition(match[1], int(match[2])), match[4])
-    match = _PLAIN.fullmatch(name)
+    match = re.fullmatch(_PLAIN, name)
     if match is None or (len(match[2]) > 1 and match[2][0] == "0"):
         return None
     return PartitionDirectory(TopicPartition(match[1], int(match[2])), "")

@@ -425,3 +425,8 @@ def test_records_of_every_batch_decode_after_a_restart() -> None:
 
 def decode_all(records: Any) -> list[Record]:
     return [r for at, _ in iter_headers(records) for r in decode_records(records, at)]
+
+
+def test_a_coordinator_too_writes_one_batch_at_a_time() -> None:
+    error = refused(LogBox(), batch(b"a") + batch(b"b"), origin=AppendOrigin.COORDINATOR)
+    assert error.code is ErrorCode.INVALID_RECORD

@@ -10,8 +10,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pykbroker.runtime.storage.results import Checkpoint
 from pykbroker.state.errors import KafkaError
+from pykbroker.state.log.checkpoints import Checkpoint
 from pykbroker.state.log.producers import AppendOrigin
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.storage import LogBox, batch

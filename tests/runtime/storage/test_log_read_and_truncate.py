@@ -13,9 +13,9 @@ from pykbroker.runtime.storage.lookup import (
     LATEST_TIERED,
     MAX_TIMESTAMP,
 )
-from pykbroker.runtime.storage.results import Checkpoint
 from pykbroker.state.errors import KafkaError
-from tests.support.faulty_disk import FaultyDisk
+from pykbroker.state.log.checkpoints import Checkpoint
+from tests.support.faulty_disk import Crash, FaultyDisk
 from tests.support.storage import START_MS, LogBox, batch, config, read_all
 from wire.errors import ErrorCode
 from wire.records.batch import BATCH_LENGTH, iter_headers
@@ -411,3 +411,30 @@ def test_a_log_whose_start_nobody_has_looked_at_is_not_loaded() -> None:
     assert log.leader_epochs.latest_epoch == 3
     with pytest.raises(AttributeError):
         _ = log.no_such_thing
+
+
+def test_a_truncation_broken_off_leaves_no_hole() -> None:
+    """Segments go from the end: whatever is left is a prefix."""
+
+    def filled() -> LogBox:
+        box = LogBox(FaultyDisk(), internal_segment_bytes=300)
+        for _ in range(6):
+            box.append(bytes(100))
+        box.log.flush()
+        return box
+
+    box = filled()
+    start = box.disk.steps
+    box.log.truncate_to(2)
+    steps = box.disk.steps - start
+    assert steps > 10
+    for crash_at in range(steps):
+        box = filled()
+        box.disk.crash_at = start + crash_at
+        with pytest.raises(Crash):
+            box.log.truncate_to(2)
+        box.disk.kill()
+        log = box.open(recover=True, checkpoint=Checkpoint(recovery_point=6))
+        offsets = [record.offset for record in read_all(log)]
+        assert offsets == list(range(len(offsets)))
+        assert log.log_end_offset == len(offsets) >= 2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pykbroker.runtime.storage.flush import begin
-from pykbroker.runtime.storage.results import Checkpoint, KnownPartition
-from pykbroker.state.log.checkpoints import encode_epochs
+from pykbroker.runtime.storage.results import KnownPartition
+from pykbroker.state.log.checkpoints import Checkpoint, encode_epochs
 from pykbroker.state.log.epochs import EpochEntry
 from pykbroker.state.log.producers import AppendOrigin
 from tests.support.faulty_disk import FaultyDisk

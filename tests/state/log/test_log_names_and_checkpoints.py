@@ -18,7 +18,6 @@ from pykbroker.state.log.checkpoints import (
     encode_offsets,
     encode_partition_metadata,
     uuid_bytes,
-    uuid_text,
 )
 from pykbroker.state.log.epochs import EpochEntry
 from pykbroker.state.log.names import (
@@ -30,6 +29,7 @@ from pykbroker.state.log.names import (
     segment_file,
 )
 from pykbroker.state.types import TopicPartition
+from wire.uuids import uuid_text
 
 names = st.text("abcXYZ019._-", min_size=1, max_size=40)
 
