@@ -16,7 +16,6 @@ import anyio
 from pykbroker import __version__
 from pykbroker.config.listeners import SECURITY_PROTOCOLS, format_address
 from pykbroker.config.settings import DynamicSettings
-from pykbroker.edges.listener import Listener, bind
 from pykbroker.handlers.connections import Connections
 from pykbroker.log import get_logger
 from pykbroker.ports import UnusableStore
@@ -41,7 +40,6 @@ from wire.errors import DecodeError
 from wire.uuids import uuid_text
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
@@ -49,7 +47,16 @@ if TYPE_CHECKING:
 
     from pykbroker.config.listeners import Listener as ListenerAddress
     from pykbroker.config.load import Loaded
-    from pykbroker.ports import Clock, Disk, MetadataStore, Random, Workers
+    from pykbroker.ports import (
+        Bound,
+        Clock,
+        Disk,
+        MetadataStore,
+        Network,
+        Random,
+        Server,
+        Workers,
+    )
     from pykbroker.state.types import TopicId, TopicPartition
 
 logger = get_logger("pykbroker.broker")
@@ -62,6 +69,7 @@ class World(NamedTuple):
     rng: Random
     disk: Disk
     workers: Workers
+    network: Network
     open_store: Callable[[], AbstractAsyncContextManager[MetadataStore]]
     """Called once the log directories are ours."""
     hostname: str = "localhost"
@@ -103,7 +111,7 @@ class Broker:
             log_dirs,
             ignored_names=ignored_names,
         )
-        self.listeners: list[Listener] = []
+        self.listeners: list[Server] = []
 
     def stop(self) -> None:
         self._stop.set()
@@ -153,8 +161,7 @@ class Broker:
                 tasks.cancel_scope.cancel()
         finally:
             for bound in sockets.values():
-                for sock in bound:
-                    sock.close()
+                bound.close()
 
     async def _load(self, follower: MetadataFollower) -> None:
         try:
@@ -220,9 +227,7 @@ class Broker:
         self.connections = Connections(services)
         return services, controller
 
-    def _announcement(
-        self, cluster_id: str, sockets: dict[str, list[socket.socket]]
-    ) -> Announcement:
+    def _announcement(self, cluster_id: str, sockets: dict[str, Bound]) -> Announcement:
         return Announcement(
             node_id=self.node_id,
             cluster_id=cluster_id,
@@ -236,25 +241,26 @@ class Broker:
             clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
         )
 
-    def _advertised(self, sockets: dict[str, list[socket.socket]]) -> tuple[ListenerAddress, ...]:
-        ports = {name: bound[0].getsockname()[1] for name, bound in sockets.items()}
+    def _advertised(self, sockets: dict[str, Bound]) -> tuple[ListenerAddress, ...]:
+        ports = {name: bound.port for name, bound in sockets.items()}
         return self._configured.with_ports(ports, self._world.hostname).advertised
 
-    async def _listen(self, sockets: dict[str, list[socket.socket]], services: Services) -> None:
+    async def _listen(self, sockets: dict[str, Bound], services: Services) -> None:
         for configured in self._configured.bound:
-            listener = Listener(
-                configured.name,
-                configured.security_protocol,
-                sockets[configured.name],
-                self.connections.connect,
+            self.listeners.append(
+                await self._world.network.serve(
+                    sockets[configured.name],
+                    configured.name,
+                    configured.security_protocol,
+                    self.connections.connect,
+                )
             )
-            await listener.start()
-            self.listeners.append(listener)
 
     def _serve_http(self, services: Services, tasks: TaskGroup) -> str | None:
         if self._http_port is None:
             return None
         from pykbroker.edges.http import HttpServer
+        from pykbroker.edges.listener import bind
         from pykbroker.runtime.pages import pages
 
         host = self._configured.bound[0].host or ""
@@ -262,7 +268,7 @@ class Broker:
         tasks.start_soon(server.run)
         return format_address(host or "localhost", server.port)
 
-    def _ready(self, sockets: dict[str, list[socket.socket]], http: str | None) -> Ready:
+    def _ready(self, sockets: dict[str, Bound], http: str | None) -> Ready:
         addresses = tuple(a.address for a in self._advertised(sockets))
         logger.info("ready", node_id=self.node_id, listeners=",".join(addresses))
         return Ready(self.node_id, addresses, http)
@@ -303,15 +309,14 @@ class Broker:
                 listener.abort_connections()
             logger.info("stopped", node_id=self.node_id)
 
-    def _bind(self) -> dict[str, list[socket.socket]]:
+    def _bind(self) -> dict[str, Bound]:
         """Sockets that listen already: clients wait in the backlog until the broker serves."""
-        bound: dict[str, list[socket.socket]] = {}
+        bound: dict[str, Bound] = {}
         try:
             for listener in self._configured.bound:
-                bound[listener.name] = bind(listener.host, listener.port)
+                bound[listener.name] = self._world.network.bind(listener.host, listener.port)
         except BaseException:
-            for sockets in bound.values():
-                for sock in sockets:
-                    sock.close()
+            for address in bound.values():
+                address.close()
             raise
         return bound

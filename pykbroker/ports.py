@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wire.schema import Buffer
 
 __all__ = [
+    "Bound",
     "Clock",
     "Compare",
     "ConnectionFactory",
@@ -26,11 +27,14 @@ __all__ = [
     "File",
     "FileLock",
     "KeyValue",
+    "ListenError",
     "MetadataStore",
+    "Network",
     "Page",
     "Peer",
     "Put",
     "Random",
+    "Server",
     "StoreEvent",
     "StoreSnapshot",
     "StoreUnavailable",
@@ -277,6 +281,57 @@ class Peer(NamedTuple):
 
 
 ConnectionFactory = Callable[[Transport, Peer], ConnectionProtocol]
+
+
+class ListenError(Exception):
+    """A listener cannot be opened; the message is one line for a person."""
+
+
+class Bound(Protocol):
+    """An address that is taken. Who connects to it waits until it is served."""
+
+    @property
+    def port(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Server(Protocol):
+    """A listener that accepts, and the connections that came in through it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    def stop_accepting(self) -> None: ...
+
+    def close_connections(self) -> None:
+        """What was answered still leaves; nothing more is read."""
+        ...
+
+    def abort_connections(self) -> None: ...
+
+
+class Network(Protocol):
+    """How connections come in, and go out to other brokers."""
+
+    def bind(self, host: str, port: int) -> Bound:
+        """Port 0 picks a free one. Raises ListenError."""
+        ...
+
+    async def serve(
+        self, bound: Bound, name: str, security_protocol: str, factory: ConnectionFactory
+    ) -> Server: ...
+
+    async def connect(
+        self, host: str, port: int, factory: Callable[[Transport], ConnectionProtocol]
+    ) -> None:
+        """Drive what ``factory`` makes once the connection stands. Raises OSError.
+
+        How long it may take is for the caller to bound, by cancelling."""
+        ...
 
 
 class Page(NamedTuple):

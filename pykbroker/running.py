@@ -18,11 +18,11 @@ import anyio
 from pykbroker import __version__
 from pykbroker.broker import Broker, World
 from pykbroker.edges.clock import SystemClock
-from pykbroker.edges.listener import ListenError
 from pykbroker.edges.log_sink import StreamSink, timestamp
+from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.log import CURRENT, DEBUG, ERROR, INFO, OFF, WARNING, Log, get_logger
-from pykbroker.ports import UnusableStore
+from pykbroker.ports import ListenError, UnusableStore
 from pykbroker.runtime.membership import NodeIdInUse, WrongCluster
 from pykbroker.runtime.storage.directory import DirectoryRefused
 
@@ -103,7 +103,15 @@ async def _serve_with_edges(loaded: Loaded, options: argparse.Namespace) -> None
         disk = RealDisk()
         cluster_dir = _cluster_directory(loaded, options, log_dirs)
         open_store = partial(_sqlite_store, f"{cluster_dir}/{STORE_NAME}", clock, workers)
-    world = World(clock, random.SystemRandom(), disk, workers, open_store, socket.gethostname())
+    world = World(
+        clock,
+        random.SystemRandom(),
+        disk,
+        workers,
+        TcpNetwork(),
+        open_store,
+        socket.gethostname(),
+    )
     broker = Broker(
         loaded,
         world,

@@ -15,10 +15,10 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from pykbroker.log import get_logger
-from pykbroker.ports import Peer
+from pykbroker.ports import ListenError, Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pykbroker.ports import ConnectionFactory, ConnectionProtocol
     from wire.schema import Buffer
@@ -30,10 +30,6 @@ UNSENT_HIGH_BYTES = 1024 * 1024
 UNSENT_LOW_BYTES = 256 * 1024
 JOIN_BELOW_BYTES = 16 * 1024
 """Small pieces are joined: one short copy costs less than one more entry in an iovec."""
-
-
-class ListenError(Exception):
-    """A listener cannot be opened; the message is one line for a person."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -106,13 +102,17 @@ def _listen(family: int, address: str, port: int) -> socket.socket:
     return sock
 
 
-class _Link(asyncio.BufferedProtocol):
+class Link(asyncio.BufferedProtocol):
     """Joins one asyncio transport with one connection; it is the connection's Transport too."""
 
-    __slots__ = ("_closing", "_connection", "_listener", "_transport")
+    __slots__ = ("_closing", "_connection", "_links", "_open", "_transport")
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(
+        self, open_connection: Callable[[Link, str, int], ConnectionProtocol], links: set[Link]
+    ) -> None:
+        """``open_connection`` is told who is at the other end; ``links`` are those that stand."""
+        self._open = open_connection
+        self._links = links
         self._transport: asyncio.Transport | None = None
         self._connection: ConnectionProtocol | None = None
         self._closing = False
@@ -127,10 +127,8 @@ class _Link(asyncio.BufferedProtocol):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = transport.get_extra_info("peername") or ("", 0)
-        listener = self._listener
-        peer = Peer(listener.name, listener.security_protocol, str(address[0]), int(address[1]))
-        self._connection = listener.factory(self, peer)
-        listener.links.add(self)
+        self._connection = self._open(self, str(address[0]), int(address[1]))
+        self._links.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         assert self._connection is not None
@@ -149,7 +147,7 @@ class _Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
-        self._listener.links.discard(self)
+        self._links.discard(self)
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.closed()
@@ -203,7 +201,7 @@ class Listener:
         self.name = name
         self.security_protocol = security_protocol
         self.factory = factory
-        self.links: set[_Link] = set()
+        self.links: set[Link] = set()
         self.port: int = sockets[0].getsockname()[1]
         self._sockets = sockets
         self._servers: list[asyncio.Server] = []
@@ -212,9 +210,15 @@ class Listener:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             server = await loop.create_server(
-                lambda: _Link(self), sock=sock, backlog=BACKLOG, start_serving=True
+                lambda: Link(self._accept, self.links),
+                sock=sock,
+                backlog=BACKLOG,
+                start_serving=True,
             )
             self._servers.append(server)
+
+    def _accept(self, link: Link, host: str, port: int) -> ConnectionProtocol:
+        return self.factory(link, Peer(self.name, self.security_protocol, host, port))
 
     def stop_accepting(self) -> None:
         for server in self._servers:

@@ -19,6 +19,7 @@ from pykbroker.config.load import load_settings
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.memory_disk import MemoryDisk
 from pykbroker.edges.metadata_store.memory import MemoryStore
+from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import InlineWorkers
 from pykbroker.runtime.controller import ControllerClient
 from pykbroker.state.types import TopicPartition
@@ -274,7 +275,7 @@ class Cluster:
 
         disk = self._disks.setdefault(node, MemoryDisk(self.clock.wall_ms))
         loaded = load_settings(options=[f"node.id={node}", *options], port=0)
-        world = World(self.clock, random.Random(node), disk, InlineWorkers(), store)
+        world = World(self.clock, random.Random(node), disk, InlineWorkers(), TcpNetwork(), store)
         broker = Neighbour(loaded, world, log_dirs=["/memory"])
         self._brokers.append(broker)
         broker.peers = self._brokers

@@ -13,6 +13,7 @@ from pykbroker.config.load import load_settings
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.memory_disk import MemoryDisk
 from pykbroker.edges.metadata_store.memory import MemoryStore
+from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.ports import Peer
 
@@ -36,7 +37,7 @@ async def broker_in_process(*options: str, seed: int = 0) -> AsyncIterator[Broke
         await opened.close()
 
     loaded = load_settings(options=options, port=0)
-    world = World(clock, random.Random(seed), MemoryDisk(), ThreadWorkers(), store)
+    world = World(clock, random.Random(seed), MemoryDisk(), ThreadWorkers(), TcpNetwork(), store)
     broker = Broker(loaded, world, log_dirs=["/memory"])
     ready = anyio.Event()
     async with anyio.create_task_group() as tasks:
