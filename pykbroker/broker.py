@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import (
         Bound,
         Clock,
+        ConnectionFactory,
         Disk,
         MetadataStore,
         Network,
@@ -72,6 +73,9 @@ class World(NamedTuple):
     network: Network
     open_store: Callable[[], AbstractAsyncContextManager[MetadataStore]]
     """Called once the log directories are ours."""
+    beside: Callable[[ConnectionFactory], ConnectionFactory] = lambda factory: factory
+    """What else is served on controller listeners: the metadata store, where it is this process
+    that has it."""
     hostname: str = "localhost"
     """What a listener on every interface advertises."""
 
@@ -247,12 +251,15 @@ class Broker:
 
     async def _listen(self, sockets: dict[str, Bound], services: Services) -> None:
         for configured in self._configured.bound:
+            factory: ConnectionFactory = self.connections.connect
+            if self._configured.is_controller(configured.name):
+                factory = self._world.beside(factory)
             self.listeners.append(
                 await self._world.network.serve(
                     sockets[configured.name],
                     configured.name,
                     configured.security_protocol,
-                    self.connections.connect,
+                    factory,
                 )
             )
 

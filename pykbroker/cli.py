@@ -17,6 +17,8 @@ from pykbroker import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pykbroker.config.load import Loaded
+
 DEFAULT_PORT = 9092
 DEFAULT_DATA_DIR = "pykbroker-data"
 LOG_LEVELS = ("debug", "info", "warn", "error", "off")
@@ -26,6 +28,7 @@ pykbroker {version}: a Kafka broker.
 
   pykbroker serve              a broker on localhost:9092, data in ./pykbroker-data
   pykbroker serve --memory     the same, nothing on disk
+  pykbroker serve --brokers 3  a cluster of three
   pykbroker import DIR         take over the data of an Apache Kafka broker
   pykbroker --help             everything else
 """
@@ -61,6 +64,21 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--port", metavar="P", type=_port, help=f"0 picks a free one (default: {DEFAULT_PORT})"
     )
+    serve.add_argument(
+        "--brokers",
+        metavar="N",
+        type=_count,
+        help="run a cluster of N brokers, each a process of its own, on ports from P up",
+    )
+    serve.add_argument(
+        "--node-id", metavar="N", type=_count, help="which broker of its cluster this one is"
+    )
+    serve.add_argument(
+        "--metadata",
+        metavar="URL",
+        help="where the cluster's metadata is: etcd://HOST:PORT[,HOST:PORT...], or tcp://HOST:PORT "
+        "or unix:PATH of a process that serves it",
+    )
     where = serve.add_mutually_exclusive_group()
     where.add_argument(
         "--data-dir", metavar="DIR", help=f"where data is kept (default: ./{DEFAULT_DATA_DIR})"
@@ -92,6 +110,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = build_parser().parse_args(arguments)
     if options.command is None:
@@ -110,25 +134,73 @@ def fail(message: str, code: int = 1) -> int:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run one broker until it is told to stop; the exit code."""
-    from pykbroker.config.load import load_settings
+    """Run until told to stop; the exit code."""
     from pykbroker.config.settings import ConfigError
 
     try:
-        loaded = load_settings(
+        if options.brokers is not None and options.brokers > 1:
+            loaded = load_cluster(options)
+        else:
+            loaded = [load_one(options)]
+    except ConfigError as error:
+        return fail(str(error), 2)
+    raise_descriptor_limit()
+    if len(loaded) > 1:
+        from pykbroker.supervisor import run_cluster
+
+        return run_cluster(loaded, options)
+    from pykbroker.running import run
+
+    return run(loaded[0], options)
+
+
+def load_one(options: argparse.Namespace) -> Loaded:
+    """A broker alone, or one of a cluster whose directory knows its port. Raises ConfigError."""
+    from pykbroker.config.load import load_settings
+
+    brokers, port = 1, options.port
+    if options.node_id is not None:
+        from pykbroker.cluster_dir import known_layout
+
+        layout = known_layout(options.metadata, options.data_dir or DEFAULT_DATA_DIR)
+        brokers = layout.brokers
+        if port is None and options.host is None:
+            port = layout.ports.get(options.node_id)
+    return load_settings(
+        config_file=options.config,
+        options=options.options,
+        environment=os.environ,
+        host=options.host,
+        port=port,
+        data_dir=options.data_dir,
+        brokers=brokers,
+        node_id=options.node_id,
+    )
+
+
+def load_cluster(options: argparse.Namespace) -> list[Loaded]:
+    """The brokers of ``--brokers``, in the order of their node ids. Raises ConfigError."""
+    from pykbroker.config.load import load_settings
+    from pykbroker.config.settings import ConfigError
+
+    if options.node_id is not None:
+        raise ConfigError("--brokers and --node-id: a whole cluster, or one broker of it")
+    first = DEFAULT_PORT if options.port is None else options.port
+    if first + options.brokers - 1 > 65535:
+        raise ConfigError(f"--brokers {options.brokers}: there are not as many ports from {first}")
+    return [
+        load_settings(
             config_file=options.config,
             options=options.options,
             environment=os.environ,
             host=options.host,
-            port=options.port,
+            port=first + index if first else 0,
             data_dir=options.data_dir,
+            brokers=options.brokers,
+            node_id=index + 1,
         )
-    except ConfigError as error:
-        return fail(str(error), 2)
-    raise_descriptor_limit()
-    from pykbroker.running import run
-
-    return run(loaded, options)
+        for index in range(options.brokers)
+    ]
 
 
 def raise_descriptor_limit() -> None:

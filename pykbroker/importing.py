@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from pykbroker.cluster_dir import STORE_FILES, STORE_NAME
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.disk import RealDisk
 from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
 from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.ports import Put, UnusableStore
-from pykbroker.running import STORE_FILES, STORE_NAME
 from pykbroker.state.controller.facts import encode_value
 from pykbroker.state.controller.takeover import (
     IMPORTED_EPOCH,

@@ -1,4 +1,4 @@
-"""One broker in the foreground: the real edges, signals, the lines that say it is ready."""
+"""One broker in this process: the real edges, signals, the lines that say it is ready."""
 
 from __future__ import annotations
 
@@ -9,46 +9,57 @@ import signal
 import socket
 import sys
 import time
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from pykbroker import __version__
 from pykbroker.broker import Broker, World
+from pykbroker.cluster_dir import STORE_FILES
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.log_sink import StreamSink, timestamp
 from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.log import CURRENT, DEBUG, ERROR, INFO, OFF, WARNING, Log, get_logger
+from pykbroker.metadata_source import metadata_source
 from pykbroker.ports import ListenError, UnusableStore
 from pykbroker.runtime.membership import NodeIdInUse, WrongCluster
 from pykbroker.runtime.storage.directory import DirectoryRefused
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pykbroker.broker import Ready
     from pykbroker.config.load import Loaded
-    from pykbroker.ports import Clock, Disk, MetadataStore, Workers
+    from pykbroker.edges.children import Parent
+    from pykbroker.metadata_source import MetadataSource
+    from pykbroker.ports import Disk
 
 logger = get_logger("pykbroker")
 
 LEVELS = {"debug": DEBUG, "info": INFO, "warn": WARNING, "error": ERROR, "off": OFF}
-STORE_NAME = "metadata.sqlite"
-STORE_FILES = (STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm")
 
 
-def run(loaded: Loaded, options: argparse.Namespace) -> int:
-    """The exit code of ``pykbroker serve``."""
-    sink = StreamSink(sys.stderr, json=options.log_format == "json")
+def run(loaded: Loaded, options: argparse.Namespace, parent: Parent | None = None) -> int:
+    """The exit code of ``pykbroker serve``. ``parent``: the supervisor that this broker serves
+    under; it hears that the broker is ready, and when it is gone the broker stops."""
+    node_id = None if parent is None else loaded.settings.int("node.id")
+    start_logging(options, node_id)
+    return run_loop(_serve, loaded, options, parent)
+
+
+def start_logging(options: argparse.Namespace, node_id: int | None = None) -> None:
+    sink = StreamSink(sys.stderr, json=options.log_format == "json", node_id=node_id)
     CURRENT.set(Log(sink, LEVELS[options.log_level]))
+
+
+def run_loop(main: Callable[..., Any], *arguments: Any) -> int:
     try:
-        return anyio.run(
-            _serve, loaded, options, backend="asyncio", backend_options=_backend_options()
+        code: int = anyio.run(
+            main, *arguments, backend="asyncio", backend_options=_backend_options()
         )
+        return code
     except KeyboardInterrupt:
         return 130
 
@@ -61,33 +72,44 @@ def _backend_options() -> dict[str, bool]:
     return {"use_uvloop": True}
 
 
+def log_loop_errors() -> None:
+    """For the running event loop."""
+    asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+
+
 def _log_loop_error(_: object, context: dict[str, Any]) -> None:
     """What a callback of the event loop let escape: a defect, and never silence."""
     logger.error(str(context.get("message")), error=context.get("exception"))
 
 
-async def _serve(loaded: Loaded, options: argparse.Namespace) -> int:
-    asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+REFUSALS = (ListenError, DirectoryRefused, UnusableStore, WrongCluster, NodeIdInUse)
+"""Why a broker cannot serve: one line for a person, and exit code 1."""
+
+
+async def _serve(loaded: Loaded, options: argparse.Namespace, parent: Parent | None) -> int:
+    log_loop_errors()
     for warning in loaded.warnings:
         logger.warning(warning)
     if loaded.without_effect:
         logger.info("settings without effect", names=",".join(loaded.without_effect))
     code = 0
     try:
-        await _serve_with_edges(loaded, options)
-    except* (ListenError, DirectoryRefused, UnusableStore, WrongCluster, NodeIdInUse) as group:
-        print(f"pykbroker: {_first(group)}", file=sys.stderr, flush=True)
+        await _serve_with_edges(loaded, options, parent)
+    except* REFUSALS as group:
+        print(f"pykbroker: {first_of(group)}", file=sys.stderr, flush=True)
         code = 1
     return code
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-async def _serve_with_edges(loaded: Loaded, options: argparse.Namespace) -> None:
+async def _serve_with_edges(
+    loaded: Loaded, options: argparse.Namespace, parent: Parent | None
+) -> None:
     clock = SystemClock()
     workers = ThreadWorkers()
     log_dirs = [absolute(path) for path in loaded.settings.list("log.dirs")]
@@ -96,20 +118,19 @@ async def _serve_with_edges(loaded: Loaded, options: argparse.Namespace) -> None
         from pykbroker.edges.memory_disk import MemoryDisk
 
         disk = MemoryDisk(clock.wall_ms)
-        open_store = partial(_memory_store, clock)
     else:
         from pykbroker.edges.disk import RealDisk
 
         disk = RealDisk()
-        cluster_dir = _cluster_directory(loaded, options, log_dirs)
-        open_store = partial(_sqlite_store, f"{cluster_dir}/{STORE_NAME}", clock, workers)
+    source = metadata_source(loaded, options, log_dirs, clock, workers)
     world = World(
         clock,
         random.SystemRandom(),
         disk,
         workers,
-        TcpNetwork(),
-        open_store,
+        TcpNetwork(loaded.settings.str("pykbroker.source.host")),
+        source.open,
+        source.beside,
         socket.gethostname(),
     )
     broker = Broker(
@@ -121,56 +142,23 @@ async def _serve_with_edges(loaded: Loaded, options: argparse.Namespace) -> None
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_signals, broker)
-        await broker.run(announce)
+        if parent is None:
+            await broker.run(lambda ready: _ready(ready, source))
+        else:
+            tasks.start_soon(_watch_parent, parent, broker)
+            await broker.run(lambda ready: parent.tell(ready._asdict()))
         tasks.cancel_scope.cancel()
 
 
-def _cluster_directory(loaded: Loaded, options: argparse.Namespace, log_dirs: list[str]) -> str:
-    """Where the metadata store is: ``--data-dir`` itself, or with the first of ``log.dirs``."""
-    if not loaded.settings.is_explicit("log.dirs") or options.data_dir is not None:
-        directory = os.path.dirname(log_dirs[0])
-        _check_cluster_directory(directory)
-        if options.data_dir is None:
-            logger.info("data directory", path=directory)
-        return directory
-    return absolute(loaded.settings.str("metadata.log.dir") or log_dirs[0])
+def _ready(ready: Ready, source: MetadataSource) -> None:
+    announce(ready)
+    source.serves()
 
 
-def _check_cluster_directory(directory: str) -> None:
-    """Refuse a directory with anything in it that no broker of ours put there."""
-    try:
-        names = set(os.listdir(directory))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise DirectoryRefused(f"cannot use {directory}: {error.strerror}") from error
-    if "meta.properties" in names:
-        raise DirectoryRefused(
-            f"{directory} is a log directory of a Kafka broker: "
-            f"take it over with 'pykbroker import {directory} --data-dir NEW'"
-        )
-    foreign = sorted(n for n in names if n not in STORE_FILES and not n.startswith("broker-"))
-    if foreign and foreign != ["lost+found"]:
-        raise DirectoryRefused(f"{directory} holds what is not ours ({foreign[0]}): not used")
-
-
-@asynccontextmanager
-async def _memory_store(clock: Clock) -> AsyncIterator[MetadataStore]:
-    from pykbroker.edges.metadata_store.memory import MemoryStore
-
-    store = MemoryStore(clock)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def _sqlite_store(path: str, clock: Clock, workers: Workers) -> AsyncIterator[MetadataStore]:
-    from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
-
-    async with open_sqlite_store(path, clock, workers) as store:
-        yield store
+async def _watch_parent(parent: Parent, broker: Broker) -> None:
+    await parent.gone()
+    logger.warning("the supervisor is gone: stopping")
+    broker.stop()
 
 
 def absolute(path: str) -> str:

@@ -223,6 +223,7 @@ process.roles list ! each(broker,controller) hr
 producer.id.expiration.check.interval.ms int 600000 1.. lri
 producer.id.expiration.ms int 86400000 1.. lc
 producer.purgatory.purge.interval.requests int 1000 - mr
+pykbroker.source.host string ~ - lr
 pykbroker.validate.records bool false - mc
 queued.max.request.bytes long -1 - mr
 queued.max.requests int 500 1.. hr

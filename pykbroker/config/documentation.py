@@ -91,6 +91,7 @@ offsets.topic.segment.bytes: Segment size of the offsets topic when it is create
 process.roles: What this process is: broker, controller, or both.
 producer.id.expiration.check.interval.ms: How often idle producer ids are looked for.
 producer.id.expiration.ms: How long the state of an idle producer id is kept.
+pykbroker.source.host: The local address of connections to other brokers and to their metadata store.
 pykbroker.validate.records: Whether every record of a produced batch is read and checked, not the batch alone.
 quota.window.num: Samples kept to measure clients against their quotas.
 quota.window.size.seconds: How long one of these samples lasts.

@@ -42,7 +42,7 @@ offset.metadata.max.bytes offsets.commit.timeout.ms offsets.retention.check.inte
 offsets.retention.minutes offsets.topic.compression.codec offsets.topic.num.partitions
 offsets.topic.replication.factor offsets.topic.segment.bytes
 process.roles producer.id.expiration.check.interval.ms producer.id.expiration.ms
-pykbroker.validate.records
+pykbroker.source.host pykbroker.validate.records
 quota.window.num quota.window.size.seconds
 replica.high.watermark.checkpoint.interval.ms request.timeout.ms
 security.inter.broker.protocol

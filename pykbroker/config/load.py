@@ -122,9 +122,12 @@ def load_settings(
     port: int | None = None,
     data_dir: str | None = None,
     brokers: int = 1,
-    node_id: int = 1,
+    node_id: int | None = None,
 ) -> Loaded:
-    """Everything resolved and checked, or ConfigError with one line that says what is wrong."""
+    """Everything resolved and checked, or ConfigError with one line that says what is wrong.
+
+    ``node_id`` is what the command line says; None leaves it to the properties.
+    """
     warnings: list[str] = []
     given = from_options(options)
     file = from_file(config_file) if config_file is not None else {}
@@ -136,12 +139,17 @@ def load_settings(
     if host is not None or port is not None:
         _apply_address(host, port, given, variables, file, warnings)
     static = {**file, **variables, **given}
+    if node_id is not None:
+        static["node.id"] = str(node_id)
+        static.pop("broker.id", None)
     if "broker.id" in static:
         static.setdefault("node.id", static["broker.id"])
-    own_id = static.get("node.id", str(node_id))
+    own_id = static.get("node.id", "1")
+    if brokers > 1 and "log.dirs" in static:
+        raise ConfigError("--brokers cannot be combined with log.dirs: use --data-dir")
     if data_dir is not None:
         static["log.dirs"] = broker_directory(data_dir, own_id)
-    profile = local_profile(static, brokers=brokers, node_id=node_id)
+    profile = local_profile(static, brokers=brokers, node_id=1 if node_id is None else node_id)
     profile["log.dirs"] = broker_directory(DEFAULT_DATA_DIR, own_id)
     profile["broker.id"] = static.get("node.id", profile["node.id"])
     check_values(static)
