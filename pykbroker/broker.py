@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from pykbroker import __version__
-from pykbroker.config.listeners import SECURITY_PROTOCOLS, format_address
+from pykbroker.config.listeners import (
+    BROKER_ROLE,
+    CONTROLLER_ROLE,
+    SECURITY_PROTOCOLS,
+    format_address,
+)
 from pykbroker.config.settings import DynamicSettings
 from pykbroker.handlers.connections import Connections
 from pykbroker.log import get_logger
@@ -140,7 +145,7 @@ class Broker:
             cluster_id = await self._cluster_id(stored_cluster_id, store)
             await self.logs.start(cluster_id, self.node_id)
             async with anyio.create_task_group() as tasks:
-                services, controller = self._build(images, follower, store, tasks)
+                services, controller = self._build(images, follower, store, tasks, sockets)
                 await self._load(follower)
                 announcement = self._announcement(cluster_id, sockets)
                 membership = Membership(
@@ -184,7 +189,12 @@ class Broker:
         return uuid_text(self._world.rng.randbytes(16))
 
     def _build(
-        self, images: Images, follower: MetadataFollower, store: MetadataStore, tasks: TaskGroup
+        self,
+        images: Images,
+        follower: MetadataFollower,
+        store: MetadataStore,
+        tasks: TaskGroup,
+        sockets: dict[str, Bound],
     ) -> tuple[Services, Controller]:
         """In the order in which they hear of changes: settings first, then who uses them."""
         world, settings = self._world, self.settings
@@ -201,7 +211,15 @@ class Broker:
             logs=self.logs,
         )
         images.subscribe(replicas.apply)
-        controller = Controller(self.node_id, store, follower, settings, world.clock, world.rng)
+        controller = Controller(
+            self.node_id,
+            store,
+            follower,
+            settings,
+            world.clock,
+            world.rng,
+            self._controller_endpoints(sockets),
+        )
         client = ControllerClient(controller, world.clock)
         groups = GroupCoordinator(
             clock=world.clock,
@@ -236,14 +254,28 @@ class Broker:
             node_id=self.node_id,
             cluster_id=cluster_id,
             incarnation_id=self._world.rng.randbytes(16),
-            endpoints=tuple(
-                Endpoint(a.name, a.host, a.port, SECURITY_PROTOCOLS[a.security_protocol])
-                for a in self._advertised(sockets)
-            ),
+            endpoints=tuple(_endpoint(listener) for listener in self._advertised(sockets)),
             rack=self.settings.current.str("broker.rack"),
+            is_controller=CONTROLLER_ROLE in self.settings.current.list("process.roles"),
+            is_broker=BROKER_ROLE in self.settings.current.list("process.roles"),
             log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
             clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
         )
+
+    def _controller_endpoints(self, sockets: dict[str, Bound]) -> list[Endpoint]:
+        """Where brokers reach this process; a controller that is no broker has no other place
+        than its controller listeners."""
+        own = self._configured
+        offered = [a for a in self._advertised(sockets) if a.name == own.inter_broker]
+        if not offered:
+            ports = {name: bound.port for name, bound in sockets.items()}
+            bound = own.with_ports(ports, self._world.hostname).bound
+            offered = [
+                a._replace(host=a.host or self._world.hostname)
+                for a in bound
+                if own.is_controller(a.name)
+            ]
+        return [_endpoint(listener) for listener in offered]
 
     def _advertised(self, sockets: dict[str, Bound]) -> tuple[ListenerAddress, ...]:
         ports = {name: bound.port for name, bound in sockets.items()}
@@ -327,3 +359,8 @@ class Broker:
                 address.close()
             raise
         return bound
+
+
+def _endpoint(listener: ListenerAddress) -> Endpoint:
+    protocol = SECURITY_PROTOCOLS[listener.security_protocol]
+    return Endpoint(listener.name, listener.host, listener.port, protocol)

@@ -29,16 +29,16 @@ from pykbroker.state.controller.keys import partition_key
 from pykbroker.state.controller.leadership import elect_uncleanly, rebalance_leaders
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
-from wire.messages.metadata_records import RegisterControllerRecord
+from wire.messages.metadata_records import ControllerEndpoint, RegisterControllerRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, MetadataStore, Random, Transacted
     from pykbroker.runtime.lease import Lease
     from pykbroker.runtime.metadata import MetadataFollower
-    from pykbroker.state.controller.image import MetadataImage
+    from pykbroker.state.controller.image import Endpoint, MetadataImage
     from pykbroker.state.types import NodeId
     from wire.schema import Request
 
@@ -62,7 +62,9 @@ class Controller:
         settings: DynamicSettings,
         clock: Clock,
         rng: Random,
+        endpoints: Sequence[Endpoint] = (),
     ) -> None:
+        """``endpoints`` are where other processes ask this one while it holds the office."""
         self.is_active = False
         """Whether this process holds the office."""
         self.changed = anyio.Event()
@@ -78,6 +80,12 @@ class Controller:
         self._work = anyio.Event()
         self._fence = 0
         """The revision of ``/controller`` under which we hold the office."""
+        self._endpoints = [
+            ControllerEndpoint(
+                name=e.listener, host=e.host, port=e.port, security_protocol=e.security_protocol
+            )
+            for e in endpoints
+        ]
         self._record = RegisterControllerRecord()
         self._next_rebalance_ms = 0
         follower.images.subscribe(lambda _: self._work.set())
@@ -119,7 +127,9 @@ class Controller:
 
     async def _campaign(self, lease: Lease) -> None:
         self._record = RegisterControllerRecord(
-            controller_id=self._node_id, incarnation_id=self._rng.randbytes(16)
+            controller_id=self._node_id,
+            incarnation_id=self._rng.randbytes(16),
+            end_points=self._endpoints,
         )
         while True:
             self._work = anyio.Event()

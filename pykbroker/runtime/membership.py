@@ -17,6 +17,7 @@ from pykbroker.state.controller import keys
 from pykbroker.state.controller.facts import encode_value
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.features import SUPPORTED_FEATURES
+from pykbroker.state.types import NO_LEADER
 from wire.messages.broker_heartbeat import BrokerHeartbeatRequest
 from wire.messages.metadata_records import BrokerEndpoint, BrokerFeature, RegisterBrokerRecord
 
@@ -60,6 +61,7 @@ class Announcement(NamedTuple):
     clean_epoch: int = -1
     """The broker epoch under which this broker last stopped cleanly; -1 without proof of it."""
     is_controller: bool = True
+    is_broker: bool = True
     features: Mapping[str, tuple[int, int]] = SUPPORTED_FEATURES
 
 
@@ -112,10 +114,14 @@ class Membership:
     async def controlled_shutdown(self, timeout_ms: int = 5_000) -> int:
         """Leave leaderships and ISRs; the broker epoch to write down once all is flushed.
 
+        A process that is no broker leads nothing, and has no epoch.
+
         Without a controller that answers in time the broker goes all the same: it stops cleanly,
         and is fenced when its lease is gone.
         """
         self._stopping = True
+        if not self._announcement.is_broker:
+            return self.broker_epoch
         request = BrokerHeartbeatRequest(
             broker_id=self._announcement.node_id,
             broker_epoch=self.broker_epoch,
@@ -158,8 +164,12 @@ class Membership:
             tasks.start_soon(lease.keep)
             if self._announcement.is_controller:
                 tasks.start_soon(self._controller.run, lease)
-            await self._register(lease)
-            await self._stay_unfenced()
+            if self._announcement.is_broker:
+                await self._register(lease)
+                await self._stay_unfenced()
+            else:
+                await self._name_cluster()
+                await self._know_controller()
 
     async def _register(self, lease: Lease) -> None:
         """Under the lease, once the id is free: a predecessor's lease may still have to run out."""
@@ -192,6 +202,28 @@ class Membership:
                 self.broker_epoch = self._clean_epoch = replay.live[node_id].epoch
                 return
             await self._follower.wait_for_news(result.revision)
+
+    async def _name_cluster(self) -> None:
+        """What else the first broker's registration does."""
+        while not self._follower.images.current.cluster_id:
+            said = encode_value(self._announcement.cluster_id)
+            try:
+                result = await self._store.transact(
+                    [Compare(keys.CLUSTER_ID, 0)], [Put(keys.CLUSTER_ID, said)]
+                )
+            except StoreUnavailable:
+                await self._clock.sleep(RETRY_MS)
+                continue
+            await self._follower.images.wait_for(result.revision)
+        self._check_cluster()
+
+    async def _know_controller(self) -> None:
+        """A process that is a controller alone serves as soon as there is one."""
+        while True:
+            self._changed = anyio.Event()
+            if self._follower.images.current.controller_id != NO_LEADER:
+                self.unfenced.set()
+            await self._changed.wait()
 
     def _check_cluster(self) -> None:
         known = self._follower.images.current.cluster_id

@@ -85,6 +85,8 @@ class MetadataImage(NamedTuple):
     cluster_id: str = ""
     controller_id: NodeId = NO_LEADER
     controller_epoch: int = -1
+    controller_endpoints: tuple[Endpoint, ...] = ()
+    """Where other brokers reach the active controller."""
     brokers: Mapping[NodeId, BrokerImage] = _NONE
     topics: Mapping[str, TopicImage] = _NONE
     topic_names: Mapping[TopicId, str] = _NONE

@@ -37,9 +37,10 @@ from wire.messages.metadata_records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pykbroker.state.seams import StoreSnapshot, StoreUpdate
+    from wire.messages.metadata_records import BrokerEndpoint, ControllerEndpoint
 
 
 class LiveBroker(NamedTuple):
@@ -289,6 +290,7 @@ def _controller(draft: _Draft, fact: Fact, _: list[str]) -> None:
     record = fact.value
     assert record is None or isinstance(record, RegisterControllerRecord)
     draft.changed["controller_id"] = NO_LEADER if record is None else NodeId(record.controller_id)
+    draft.changed["controller_endpoints"] = () if record is None else _endpoints(record.end_points)
     draft.owner.controller_incarnation = b"" if record is None else record.incarnation_id
 
 
@@ -385,12 +387,16 @@ def partition_record(topic_id: TopicId, index: int, partition: PartitionImage) -
     )
 
 
+def _endpoints(said: Sequence[BrokerEndpoint | ControllerEndpoint]) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(e.name, e.host, e.port, e.security_protocol) for e in said)
+
+
 def broker_image(record: RegisterBrokerRecord) -> BrokerImage:
     return BrokerImage(
         NodeId(record.broker_id),
         record.broker_epoch,
         record.incarnation_id,
-        tuple(Endpoint(e.name, e.host, e.port, e.security_protocol) for e in record.end_points),
+        _endpoints(record.end_points),
         record.rack,
         record.fenced,
         record.in_controlled_shutdown,
