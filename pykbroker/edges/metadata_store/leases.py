@@ -5,6 +5,13 @@ A lease that ran out is gone at once, whether or not anybody has come to remove 
 
 from __future__ import annotations
 
+import os
+
+
+def some_lease() -> int:
+    """Where to begin numbering, so that who held a lease of an earlier run cannot mean ours."""
+    return int.from_bytes(os.urandom(5), "big") << 20 | 1
+
 
 class Leases:
     def __init__(self, first_id: int = 1) -> None:

@@ -35,12 +35,13 @@ class MemoryStore:
         *,
         max_operations: int = 100_000,
         history_events: int = HISTORY_EVENTS,
+        first_lease: int = 1,
     ) -> None:
         self.max_operations = max_operations
         self._clock = clock
         self._items: dict[str, KeyValue] = {}
         self._lease_of: dict[str, int] = {}
-        self._leases = Leases()
+        self._leases = Leases(first_lease)
         self._feed = Feed(1, history_events)
         self._timer: TimerHandle | None = None
         self._timer_ms = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from pykbroker.edges.metadata_store.feed import HISTORY_EVENTS, Feed
-from pykbroker.edges.metadata_store.leases import Leases
+from pykbroker.edges.metadata_store.leases import Leases, some_lease
 from pykbroker.edges.metadata_store.transactions import check_operations, leases_of
 from pykbroker.ports import (
     Compare,
@@ -61,10 +61,15 @@ async def open_sqlite_store(
     *,
     max_operations: int = 100_000,
     history_events: int = HISTORY_EVENTS,
+    first_lease: int | None = None,
 ) -> AsyncIterator[SqliteStore]:
-    """Raises UnusableStore. A task of the store's own removes the keys of leases that ran out."""
+    """Raises UnusableStore. A task of the store's own removes the keys of leases that ran out.
+
+    Leases are numbered from somewhere new each time, or from ``first_lease``.
+    """
     database = await workers.run(Database, path)
-    store = SqliteStore(database, clock, workers, max_operations, history_events)
+    leases = Leases(some_lease() if first_lease is None else first_lease)
+    store = SqliteStore(database, clock, workers, leases, max_operations, history_events)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(store.expire_leases)
@@ -83,6 +88,7 @@ class SqliteStore:
         database: Database,
         clock: Clock,
         workers: Workers,
+        leases: Leases,
         max_operations: int,
         history_events: int,
     ) -> None:
@@ -92,7 +98,7 @@ class SqliteStore:
         self._workers = workers
         self._turn = anyio.Lock()
         self._feed = Feed(database.revision, history_events)
-        self._leases = Leases()
+        self._leases = leases
         self._leases_changed = anyio.Event()
         self._closed = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,9 +10,6 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykbroker.edges.metadata_store.memory import MemoryStore
-from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
-from pykbroker.edges.workers import InlineWorkers, ThreadWorkers
 from pykbroker.ports import (
     Compare,
     Delete,
@@ -26,26 +22,13 @@ from pykbroker.ports import (
     WatchCompacted,
 )
 from tests.support.manual_clock import ManualClock
+from tests.support.metadata_stores import LOCAL, Backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def memory(path: Path, clock: ManualClock, **options: int) -> AsyncIterator[MetadataStore]:
-    store = MemoryStore(clock, **options)
-    yield store
-    await store.close()
-
-
-@asynccontextmanager
-async def sqlite(path: Path, clock: ManualClock, **options: int) -> AsyncIterator[MetadataStore]:
-    workers = ThreadWorkers()
-    async with open_sqlite_store(str(path / "m.sqlite"), clock, workers, **options) as store:
-        yield store
 
 
 @pytest.fixture
@@ -53,9 +36,9 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=[memory, sqlite], ids=["memory", "sqlite"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Callable:
-    return lambda **options: request.param(tmp_path, clock, **options)
+@pytest.fixture(params=LOCAL)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Backend:
+    return Backend(request.param, tmp_path, clock)
 
 
 async def put(store: MetadataStore, key: str, value: bytes = b"v", lease: int = 0) -> int:
@@ -74,14 +57,14 @@ async def settled(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.001)
 
 
-async def test_an_empty_store_has_revision_1_and_nothing_in_it(open_store: Callable) -> None:
+async def test_an_empty_store_has_revision_1_and_nothing_in_it(open_store: Backend) -> None:
     async with open_store() as store:
         snapshot = await store.read("/")
         assert (snapshot.revision, snapshot.items) == (1, ())
 
 
 async def test_each_transaction_is_one_revision_and_items_remember_theirs(
-    open_store: Callable,
+    open_store: Backend,
 ) -> None:
     async with open_store() as store:
         assert await put(store, "/a", b"1") == 2
@@ -93,7 +76,7 @@ async def test_each_transaction_is_one_revision_and_items_remember_theirs(
         )
 
 
-async def test_a_key_created_again_has_a_new_create_revision(open_store: Callable) -> None:
+async def test_a_key_created_again_has_a_new_create_revision(open_store: Backend) -> None:
     async with open_store() as store:
         await put(store, "/a")
         await store.transact((), [Delete("/a")])
@@ -101,7 +84,7 @@ async def test_a_key_created_again_has_a_new_create_revision(open_store: Callabl
         assert (await store.read("/a")).items == (KeyValue("/a", b"v", revision, revision),)
 
 
-async def test_read_takes_exactly_the_prefix_sorted(open_store: Callable) -> None:
+async def test_read_takes_exactly_the_prefix_sorted(open_store: Backend) -> None:
     async with open_store() as store:
         for key in ("/a/2", "/a/10", "/b", "/a", "/a/\u00e9", "/a/\U0001f600"):
             await put(store, key)
@@ -113,7 +96,7 @@ async def test_read_takes_exactly_the_prefix_sorted(open_store: Callable) -> Non
     "compare", [Compare("/a", 0), Compare("/a", 99), Compare("/absent", 2), Compare("/a", 2)]
 )
 async def test_a_transaction_whose_compare_fails_changes_nothing(
-    open_store: Callable, compare: Compare
+    open_store: Backend, compare: Compare
 ) -> None:
     async with open_store() as store:
         await put(store, "/a")
@@ -125,21 +108,21 @@ async def test_a_transaction_whose_compare_fails_changes_nothing(
         assert (await store.read("/")).items == (KeyValue("/a", b"newer", 2, 3),)
 
 
-async def test_compares_hold_for_absent_and_unchanged_keys(open_store: Callable) -> None:
+async def test_compares_hold_for_absent_and_unchanged_keys(open_store: Backend) -> None:
     async with open_store() as store:
         await put(store, "/a")
         result = await store.transact([Compare("/a", 2), Compare("/b", 0)], [Put("/b", b"x")])
         assert result == (True, 3)
 
 
-async def test_nothing_changed_is_no_revision(open_store: Callable) -> None:
+async def test_nothing_changed_is_no_revision(open_store: Backend) -> None:
     async with open_store() as store:
         assert await store.transact((), []) == (True, 1)
         assert await store.transact((), [Delete("/absent")]) == (True, 1)
         assert await store.transact([Compare("/a", 5)], []) == (False, 1)
 
 
-async def test_misuse_is_an_error_and_changes_nothing(open_store: Callable) -> None:
+async def test_misuse_is_an_error_and_changes_nothing(open_store: Backend) -> None:
     async with open_store(max_operations=2) as store:
         with pytest.raises(ValueError):
             await store.transact((), [Put("/a", b""), Delete("/a")])
@@ -150,7 +133,7 @@ async def test_misuse_is_an_error_and_changes_nothing(open_store: Callable) -> N
         assert await store.read("/") == (1, ())
 
 
-async def test_of_two_rivals_for_an_absent_key_one_wins(open_store: Callable) -> None:
+async def test_of_two_rivals_for_an_absent_key_one_wins(open_store: Backend) -> None:
     async with open_store() as store:
         outcomes = []
 
@@ -165,7 +148,7 @@ async def test_of_two_rivals_for_an_absent_key_one_wins(open_store: Callable) ->
 
 
 async def test_a_lease_that_runs_out_takes_its_keys_in_one_revision(
-    open_store: Callable, clock: ManualClock
+    open_store: Backend, clock: ManualClock
 ) -> None:
     async with open_store() as store, store.watch("/", 2) as watch:
         lease = await store.grant_lease(1_000)
@@ -184,7 +167,7 @@ async def test_a_lease_that_runs_out_takes_its_keys_in_one_revision(
 
 
 async def test_no_call_sees_a_key_whose_lease_has_run_out(
-    open_store: Callable, clock: ManualClock
+    open_store: Backend, clock: ManualClock
 ) -> None:
     """Even when the timer has not fired yet."""
     async with open_store() as store:
@@ -196,7 +179,7 @@ async def test_no_call_sees_a_key_whose_lease_has_run_out(
         assert await keys(store) == ["/b"]
 
 
-async def test_renewals_keep_a_lease(open_store: Callable, clock: ManualClock) -> None:
+async def test_renewals_keep_a_lease(open_store: Backend, clock: ManualClock) -> None:
     async with open_store() as store:
         lease = await store.grant_lease(1_000)
         await put(store, "/a", lease=lease)
@@ -209,9 +192,7 @@ async def test_renewals_keep_a_lease(open_store: Callable, clock: ManualClock) -
         assert await keys(store) == []
 
 
-async def test_leases_run_out_each_at_its_own_time(
-    open_store: Callable, clock: ManualClock
-) -> None:
+async def test_leases_run_out_each_at_its_own_time(open_store: Backend, clock: ManualClock) -> None:
     async with open_store() as store:
         for ttl_ms in (3_000, 1_000, 2_000):
             await put(store, f"/{ttl_ms}", lease=await store.grant_lease(ttl_ms))
@@ -220,7 +201,7 @@ async def test_leases_run_out_each_at_its_own_time(
             assert await keys(store) == left
 
 
-async def test_a_revoked_lease_takes_its_keys(open_store: Callable) -> None:
+async def test_a_revoked_lease_takes_its_keys(open_store: Backend) -> None:
     async with open_store() as store:
         lease = await store.grant_lease(1_000)
         await put(store, "/a", lease=lease)
@@ -230,7 +211,7 @@ async def test_a_revoked_lease_takes_its_keys(open_store: Callable) -> None:
         assert not await store.renew_lease(lease)
 
 
-async def test_putting_under_a_lease_that_is_gone_is_refused_whole(open_store: Callable) -> None:
+async def test_putting_under_a_lease_that_is_gone_is_refused_whole(open_store: Backend) -> None:
     async with open_store() as store:
         lease = await store.grant_lease(1_000)
         await store.revoke_lease(lease)
@@ -239,7 +220,7 @@ async def test_putting_under_a_lease_that_is_gone_is_refused_whole(open_store: C
         assert await keys(store) == []
 
 
-async def test_the_last_put_says_whose_lease_a_key_is_under(open_store: Callable) -> None:
+async def test_the_last_put_says_whose_lease_a_key_is_under(open_store: Backend) -> None:
     async with open_store() as store:
         one, two = await store.grant_lease(1_000), await store.grant_lease(1_000)
         await put(store, "/a", lease=one)
@@ -253,7 +234,7 @@ async def test_the_last_put_says_whose_lease_a_key_is_under(open_store: Callable
 
 
 async def test_a_watch_gives_the_past_from_its_revision_then_the_present(
-    open_store: Callable,
+    open_store: Backend,
 ) -> None:
     async with open_store() as store:
         for n in range(4):
@@ -275,7 +256,7 @@ async def test_a_watch_gives_the_past_from_its_revision_then_the_present(
         assert seen[0].events == (StoreEvent("/1", b"v", 3, 3),)
 
 
-async def test_a_watch_sees_only_its_prefix(open_store: Callable) -> None:
+async def test_a_watch_sees_only_its_prefix(open_store: Backend) -> None:
     async with open_store() as store, store.watch("/b/", 2) as watch:
         await put(store, "/a/1")
         await store.transact((), [Put("/a/2", b""), Put("/b/1", b"x")])
@@ -285,14 +266,14 @@ async def test_a_watch_sees_only_its_prefix(open_store: Callable) -> None:
         assert (await watch.__anext__()).events == (StoreEvent("/b/2", b"y", 5, 5),)
 
 
-async def test_a_watch_may_begin_in_the_future(open_store: Callable) -> None:
+async def test_a_watch_may_begin_in_the_future(open_store: Backend) -> None:
     async with open_store() as store, store.watch("/", 4) as watch:
         for n in range(4):
             await put(store, f"/{n}")
         assert (await watch.__anext__()).revision == 4
 
 
-async def test_deletions_of_absent_keys_make_no_event(open_store: Callable) -> None:
+async def test_deletions_of_absent_keys_make_no_event(open_store: Backend) -> None:
     async with open_store() as store, store.watch("/", 2) as watch:
         await put(store, "/a")
         await store.transact((), [Delete("/absent"), Delete("/a")])
@@ -300,36 +281,45 @@ async def test_deletions_of_absent_keys_make_no_event(open_store: Callable) -> N
         assert await watch.__anext__() == (3, (StoreEvent("/a", None, 0, 3),))
 
 
-async def test_a_watch_behind_the_history_is_told_so(open_store: Callable) -> None:
+async def test_a_watch_behind_the_history_is_told_so(open_store: Backend) -> None:
     async with open_store(history_events=3) as store:
-        async with store.watch("/", 2) as slow:
-            for n in range(6):
-                await put(store, f"/{n}")
+        for n in range(6):
+            await put(store, f"/{n}")
+        async with store.watch("/", 2) as late:
             with pytest.raises(WatchCompacted):
-                await slow.__anext__()
+                await late.__anext__()
         async with store.watch("/", 5) as watch:
             assert [(await watch.__anext__()).revision for _ in range(3)] == [5, 6, 7]
 
 
-async def test_the_newest_update_is_kept_whatever_its_size(open_store: Callable) -> None:
+@pytest.mark.parametrize("open_store", LOCAL[:2], indirect=True)
+async def test_a_watch_that_lags_behind_the_history_is_told_so(open_store: Backend) -> None:
+    async with open_store(history_events=3) as store, store.watch("/", 2) as slow:
+        for n in range(6):
+            await put(store, f"/{n}")
+        with pytest.raises(WatchCompacted):
+            await slow.__anext__()
+
+
+async def test_the_newest_update_is_kept_whatever_its_size(open_store: Backend) -> None:
     async with open_store(history_events=3) as store, store.watch("/", 2) as watch:
         await store.transact((), [Put(f"/{n}", b"") for n in range(9)])
         assert len((await watch.__anext__()).events) == 9
 
 
-async def test_compaction_ends_watches_that_needed_the_past(open_store: Callable) -> None:
+async def test_compaction_ends_watches_that_needed_the_past(open_store: Backend) -> None:
     async with open_store() as store:
         for n in range(4):
             await put(store, f"/{n}")
+        await open_store.compact(4)
         async with store.watch("/", 3) as behind, store.watch("/", 6) as ahead:
-            await store.compact(4)
             with pytest.raises(WatchCompacted):
                 await behind.__anext__()
             await put(store, "/x")
             assert (await ahead.__anext__()).revision == 6
 
 
-async def test_a_closed_store_is_unavailable(open_store: Callable) -> None:
+async def test_a_closed_store_is_unavailable(open_store: Backend) -> None:
     async with open_store() as store:
         async with store.watch("/", 2) as watch, anyio.create_task_group() as tasks:
 
@@ -367,15 +357,17 @@ STEPS = st.lists(
 async def play(store: MetadataStore, clock: ManualClock, steps: list) -> list:
     """Everything a caller can see of these steps."""
     seen: list = []
-    for ttl_ms in (1_000, 2_000, 3_000):
-        await store.grant_lease(ttl_ms)
+    leases = [0, *[await store.grant_lease(ttl_ms) for ttl_ms in (1_000, 2_000, 3_000)]]
     for step in steps:
         if step[0] == "transact":
             known = {item.key: item.mod_revision for item in (await store.read("/")).items}
             compares = [Compare(k, known.get(k, 0) + (not true)) for k, true in step[1]]
-            seen.append(await store.transact(compares, step[2]))
+            operations = [
+                o._replace(lease=leases[o.lease]) if isinstance(o, Put) else o for o in step[2]
+            ]
+            seen.append(await store.transact(compares, operations))
         elif step[0] == "revoke":
-            await store.revoke_lease(step[1])
+            await store.revoke_lease(leases[step[1]])
         else:
             clock.now_ms += step[1]
         seen.append(await store.read("/"))
@@ -390,14 +382,15 @@ async def play(store: MetadataStore, clock: ManualClock, steps: list) -> list:
 
 
 @given(STEPS)
-def test_both_stores_behave_alike(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
-    async def both() -> tuple[list, list]:
-        clock = ManualClock()
-        one = await play(MemoryStore(clock), clock, steps)
-        clock = ManualClock()
-        path = str(tmp_path_factory.mktemp("store") / "m.sqlite")
-        async with open_sqlite_store(path, clock, InlineWorkers()) as store:
-            return one, await play(store, clock, steps)
+def test_all_stores_behave_alike(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
+    async def all_of_them() -> list[list]:
+        seen = []
+        for kind in LOCAL:
+            clock = ManualClock()
+            async with Backend(kind, tmp_path_factory.mktemp("store"), clock)() as store:
+                seen.append(await play(store, clock, steps))
+        return seen
 
-    one, two = anyio.run(both)
-    assert one == two
+    first, *others = anyio.run(all_of_them)
+    for other in others:
+        assert other == first
