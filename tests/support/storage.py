@@ -122,9 +122,8 @@ class LogBox:
         return self.log
 
     def append(self, *values: bytes | None, epoch: int = 0, **options: Any) -> Any:
-        return self.log.append_as_leader(
-            batch(*values, timestamp=self.clock.now_ms, **options), epoch, self.clock.now_ms
-        )
+        options.setdefault("timestamp", self.clock.now_ms)
+        return self.log.append_as_leader(batch(*values, **options), epoch, self.clock.now_ms)
 
 
 def batch(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from pykbroker.config.topic import LOG_APPEND_TIME
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage.log_state import NEVER, LogState
 from pykbroker.runtime.storage.replay import note_batch
@@ -102,7 +101,7 @@ class PartitionLog(LogState):
         return AppendInfo(
             original.first_offset,
             original.last_offset,
-            original.timestamp if self.config.message_timestamp_type == LOG_APPEND_TIME else -1,
+            original.timestamp,
             self.log_start_offset,
             leader_epoch,
             duplicate=True,
@@ -358,6 +357,8 @@ class PartitionLog(LogState):
         from pykbroker.runtime.storage.loader import rebuild_producers
 
         if offset >= self.log_end_offset:
+            # An epoch that began at the end and brought nothing is no other leader's.
+            self.leader_epochs.truncate_from_end(self.log_end_offset)
             return False
         if (
             offset < self.log_start_offset

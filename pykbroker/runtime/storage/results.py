@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class AppendInfo(NamedTuple):
     """``log_append_time`` is -1 unless the broker stamped the records.
 
-    For a duplicate the offsets are those of the batch that is in the log already.
+    For a duplicate the offsets are those of the batch that is in the log already, and
+    ``log_append_time`` is its newest timestamp, whoever set it: so answers Kafka.
     """
 
     first_offset: int

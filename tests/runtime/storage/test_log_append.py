@@ -212,11 +212,15 @@ def test_older_message_formats_are_stamped_and_checked_like_others() -> None:
 
 
 def test_a_duplicate_answers_with_the_first_offset_and_time() -> None:
-    for kind, time in (("CreateTime", -1), ("LogAppendTime", START_MS)):
+    """As Kafka's: of records that were not stamped, the newest timestamp they came with."""
+    created = START_MS - 7
+    for kind, time in (("CreateTime", created), ("LogAppendTime", START_MS)):
         box = LogBox(message_timestamp_type=kind)
         options: dict[str, Any] = {"producer_id": 1, "producer_epoch": 0, "base_sequence": 0}
+        options["timestamp"] = created
         box.append(b"before")
         first = box.append(b"a", b"b", **options)
+        assert first.log_append_time == (-1 if kind == "CreateTime" else START_MS)
         box.clock.now_ms += 1000
         again = box.append(b"a", b"b", **options)
         assert again.duplicate
