@@ -129,7 +129,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def has_producer_id(self) -> bool:
-        return self.producer_id != NO_PRODUCER_ID
+        return self.producer_id > NO_PRODUCER_ID
 
 
 def magic_of(buf: Buffer, pos: int = 0) -> int:

@@ -182,11 +182,9 @@ def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
         raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
     if attributes & CONTROL_BIT and rules.from_client:
         raise _invalid("clients must not write control records")
-    if producer_id != NO_PRODUCER_ID:
+    if producer_id > NO_PRODUCER_ID:  # Of lower ids Kafka asks nothing; of epochs, the log does.
         if header.base_sequence < 0 and not attributes & CONTROL_BIT:
             raise _invalid(f"sequence {header.base_sequence} of producer {producer_id}")
-        if producer_id < 0 or header.producer_epoch < 0:
-            raise _invalid(f"epoch {header.producer_epoch} of producer {producer_id}")
     elif attributes & TRANSACTIONAL_BIT:
         raise _invalid("a transactional batch has no producer id")
     return header

@@ -137,13 +137,14 @@ class ProducerState:
     ) -> None:
         """May a leader append this batch? Duplicates have been answered before."""
         entry = self.entries.get(producer_id)
-        if entry is None:
-            return
-        if epoch < entry.epoch:
+        last_epoch = NO_EPOCH if entry is None else entry.epoch
+        if epoch < last_epoch:
             raise KafkaError(
                 ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"Epoch of producer {producer_id} is {epoch}, below the last seen {entry.epoch}",
+                f"Epoch of producer {producer_id} is {epoch}, below the last seen {last_epoch}",
             )
+        if entry is None:
+            return
         if origin is AppendOrigin.CLIENT:
             _check_sequence(entry, epoch, first_sequence)
         if entry.current_txn_first_offset >= 0 and not is_transactional:

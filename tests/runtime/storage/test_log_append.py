@@ -239,6 +239,36 @@ def test_a_refused_sequence_leaves_the_batch_unnumbered_and_may_come_again() -> 
     assert box.log.append_as_leader(early, 0, START_MS).first_offset == 2
 
 
+def test_a_producer_without_an_epoch_is_known_by_its_sequences_alone() -> None:
+    """Kafka asks for a sequence; with epoch -1 any one follows any other."""
+    box = LogBox()
+    options: dict[str, Any] = {"producer_id": 1, "producer_epoch": -1}
+    for offset, sequence in enumerate((0, 7, 2)):
+        assert box.append(b"x", base_sequence=sequence, **options).first_offset == offset
+    assert box.append(b"x", base_sequence=7, **options).duplicate
+    assert refused(box, batch(b"x", **options)).code is ErrorCode.INVALID_RECORD
+    box.append(b"x", producer_id=1, producer_epoch=0, base_sequence=5)
+    late = batch(b"x", base_sequence=6, **options)
+    assert refused(box, late).code is ErrorCode.INVALID_PRODUCER_EPOCH
+
+
+@pytest.mark.parametrize("producer_id", [1, 2], ids=["a known producer", "a new one"])
+def test_an_epoch_below_none_is_fenced(producer_id: int) -> None:
+    box = LogBox()
+    box.append(b"x", producer_id=1, producer_epoch=-1, base_sequence=0)
+    below = batch(b"x", producer_id=producer_id, producer_epoch=-2, base_sequence=0)
+    assert refused(box, below).code is ErrorCode.INVALID_PRODUCER_EPOCH
+
+
+def test_a_negative_producer_id_is_none_at_all() -> None:
+    box = LogBox()
+    for _ in range(2):
+        info = box.append(b"x", producer_id=-5, producer_epoch=3, base_sequence=4)
+        assert not info.duplicate
+    assert box.log.log_end_offset == 2
+    assert not box.log.producers.entries
+
+
 def test_other_settings_take_effect_with_the_next_append() -> None:
     box = LogBox()
     box.append(b"x" * 200)

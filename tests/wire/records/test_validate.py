@@ -192,14 +192,26 @@ def test_control_records_are_for_brokers() -> None:
     "producer",
     [
         {"producer_id": 5, "producer_epoch": 0},
-        {"producer_id": 5, "base_sequence": 0},
-        {"producer_id": -2, "producer_epoch": 0, "base_sequence": 0},
         {"is_transactional": True},
+        {"producer_id": -2, "is_transactional": True},
     ],
 )
 def test_producer_fields_go_together(rules: Rules, producer: dict[str, Any]) -> None:
     batch = build_batch(some_records(), **producer)
     assert refused(batch, rules).error_code == ErrorCode.INVALID_RECORD
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "producer",
+    [
+        {"producer_id": 5, "base_sequence": 0},
+        {"producer_id": 5, "producer_epoch": -2, "base_sequence": 0},
+        {"producer_id": -2, "producer_epoch": 0, "base_sequence": 0},
+    ],
+)
+def test_the_epoch_is_for_the_log_to_judge(rules: Rules, producer: dict[str, Any]) -> None:
+    assert validate(build_batch(some_records(), **producer), rules, NOW)
 
 
 @BOTH
