@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
+    from pykbroker.runtime.isr import IsrUpdates
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.purgatory import FetchWait, Outcome, Wakeups
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.results import AppendInfo
     from pykbroker.state.controller.image import PartitionImage
     from pykbroker.state.fetch_session import FetchEntry
+    from pykbroker.state.replica import IsrChange
     from pykbroker.state.types import NodeId, TopicId, TopicPartition
     from wire.messages.fetch import FetchPartition
     from wire.records.record import Record
@@ -40,7 +42,7 @@ HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
 class Surroundings:
     """What all partitions of a broker share."""
 
-    __slots__ = ("clock", "images", "node_id", "settings", "wakeups")
+    __slots__ = ("clock", "images", "isr_updates", "node_id", "settings", "wakeups")
 
     def __init__(
         self,
@@ -55,6 +57,8 @@ class Surroundings:
         self.settings = settings
         self.images = images
         self.wakeups = wakeups
+        self.isr_updates: IsrUpdates | None = None
+        """None where nobody could ask for another ISR: then none is proposed."""
 
 
 class Watched:
@@ -82,6 +86,7 @@ class Partition:
         "bytes_out",
         "future_log",
         "log",
+        "on_synced",
         "records_in",
         "state",
         "topic_id",
@@ -103,6 +108,8 @@ class Partition:
         self.state = ReplicaState(shared.node_id)
         self.future_log: PartitionLog | None = None
         """A copy in the making in another log directory."""
+        self.on_synced: Callable[[], None] | None = None
+        """Called when this replica, while it follows, may say that it holds more than before."""
         self._closed_log = log
         self._shared = shared
         self._commits = OffsetWaits(shared.wakeups)
@@ -254,7 +261,14 @@ class Partition:
         """The log's durable end has moved; a sync is nobody's request, so this runs the rest."""
         if self.state.is_leader:
             self._advance()
+        elif self.on_synced is not None:
+            self.on_synced()
         self._shared.wakeups.run()
+
+    def high_watermark_moved(self) -> None:
+        """On a follower: consumers may wait here as well (KIP-392). The caller runs the wakeups."""
+        if self._fetches:
+            self._offer()
 
     def when_committed(self, offset: int, callback: Outcome) -> Callable[[], None]:
         """Once the high watermark has reached ``offset`` (NONE), or this leadership has ended
@@ -353,9 +367,65 @@ class Partition:
             shared.clock.monotonic_ms(),
             broker_epoch,
         )
+        if node_id not in state.isr:
+            self._expand_isr(node_id)
         if follower.log_end_offset != had:
             self._advance()
         self._records_deleted()
+
+    # The ISR
+
+    def _expand_isr(self, node_id: NodeId) -> bool:
+        shared = self._shared
+        updates = shared.isr_updates
+        if updates is None:
+            return False
+        change = self.state.propose_expansion(
+            node_id, self.log.high_watermark, shared.images.current.brokers, updates.broker_epoch()
+        )
+        if change is not None:
+            updates.send(self, change)
+        return change is not None
+
+    def shrink_isr(self, max_lag_ms: int) -> None:
+        """Ask for an ISR without those that have lagged behind for too long."""
+        updates = self._shared.isr_updates
+        if updates is None or len(self.state.isr) <= 1:
+            return
+        now_ms = self._shared.clock.monotonic_ms()
+        change = self.state.propose_shrink(
+            self.log.log_end_offset, now_ms, max_lag_ms, updates.broker_epoch()
+        )
+        if change is not None:
+            updates.send(self, change)
+
+    def isr_changed(
+        self, change: IsrChange, isr: frozenset[NodeId], leader_epoch: int, partition_epoch: int
+    ) -> None:
+        """What the controller answered. The caller runs the wakeups."""
+        if self.state.isr_changed(change, isr, leader_epoch, partition_epoch):
+            self.isr_settled()
+
+    def isr_refused(self, change: IsrChange, code: ErrorCode) -> bool:
+        """True: ask again. The caller runs the wakeups."""
+        if self.state.isr_refused(change, code):
+            return True
+        if self.state.is_leader and self.state.pending is None:
+            self._advance()
+        return False
+
+    def isr_settled(self) -> None:
+        """Nothing is pending any more: who waited for that to join does not wait for its next
+        fetch as well."""
+        state = self.state
+        for node, follower in state.followers.items():
+            if (
+                node not in state.isr
+                and follower.last_fetch_ms is not None
+                and self._expand_isr(node)
+            ):
+                break
+        self._advance()
 
     # Deleting records
 
@@ -412,7 +482,7 @@ class Partition:
         end = log.log_end_offset if log.is_loaded else None
         if not state.lead(image, end, self._shared.clock.monotonic_ms()):
             if log.is_loaded and state.is_leader:
-                self._advance()
+                self.isr_settled()
             return False
         log.begin_epoch(state.leader_epoch)
         if log.is_loaded:
@@ -429,7 +499,7 @@ class Partition:
 
     def brokers_changed(self) -> None:
         """Followers may have been fenced, or let in again."""
-        if self.state.followers:
+        if self.state.followers and self._closed_log.is_loaded:
             self._advance()
             self._records_deleted()
 

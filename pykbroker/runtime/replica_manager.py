@@ -19,12 +19,13 @@ from pykbroker.state.types import TopicId, TopicPartition
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.replication import Replication
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
@@ -77,6 +78,8 @@ class ReplicaManager:
         self._moves = LogDirMoves(logs, clock, settings, logs.workers, self.wakeups)
         self._wanted_directories: dict[TopicPartition, str] = {}
         """Where partitions shall lie that are not here yet."""
+        self._make_replication: Callable[[], Replication] | None = None
+        self._replication: Replication | None = None
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
 
@@ -215,6 +218,31 @@ class ReplicaManager:
                     elected.append(partition)
             elif partition.follow(decided) and was_leader:
                 self._resigned(partition)
+            self._replicate(partition)
+
+    def replicate(self, make: Callable[[], Replication]) -> None:
+        """From now on partitions that have replicas elsewhere are kept in step with them; ``make``
+        is called with the first of them."""
+        self._make_replication = make
+        for partition in list(self.partitions()):
+            self._replicate(partition)
+
+    def stop_replicating(self) -> None:
+        """The logs are about to be closed: nothing that is still to come goes into them."""
+        replication, self._replication = self._replication, None
+        self._make_replication = self._shared.isr_updates = None
+        if replication is not None:
+            for partition in self.partitions():
+                replication.followers.unfollow(partition)
+
+    def _replicate(self, partition: Partition) -> None:
+        replication = self._replication
+        if replication is None:
+            if self._make_replication is None or len(partition.state.replicas) < 2:
+                return
+            replication = self._replication = self._make_replication()
+            self._shared.isr_updates = replication.isr_updates
+        replication.followers.follow(partition)
 
     def _config(self, name: str, image: MetadataImage) -> LogConfig:
         return log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
@@ -263,6 +291,8 @@ class ReplicaManager:
             del self._by_name[partition.topic_partition.topic]
         was_leader = partition.is_leader
         self._moves.forget(partition)
+        if self._replication is not None:
+            self._replication.followers.unfollow(partition)
         partition.end(code)
         if was_leader:
             self._resigned(partition)
