@@ -1,0 +1,486 @@
+"""The checker is green on what is right, and names what is wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.faults.checker.verdict import check, judge, render
+from tests.faults.history import Recorder, outcome
+from tests.faults.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Op = dict[str, Any]
+STEPS = 250
+SEED = 4
+
+
+def history(seed: int = SEED) -> list[Op]:
+    return Model(random.Random(seed), partitions=2).run(STEPS)
+
+
+@given(seed=st.integers(0, 2**32), partitions=st.integers(1, 4), steps=st.integers(5, 300))
+def test_a_valid_history_is_green(seed: int, partitions: int, steps: int) -> None:
+    ops = Model(random.Random(seed), partitions).run(steps)
+    for op in ops:
+        if op["f"] == "config":
+            op["floors"] = {}
+    verdict = judge(ops)
+    assert verdict.is_green, render(verdict)
+
+
+def find(ops: list[Op], f: str, suits: Callable[[Op], bool] = lambda _: True) -> Op:
+    return next(op for op in ops if op["f"] == f and suits(op))
+
+
+def final_poll(ops: list[Op]) -> Op:
+    return find(ops, "poll", lambda op: op.get("final"))
+
+
+def acknowledged(ops: list[Op], **fields: Any) -> list[Op]:
+    """Single values that acks=all has acknowledged."""
+    suits = {"res": "ok", "acks": -1} | fields
+    return [
+        op
+        for op in ops
+        if op["f"] == "send" and "val" in op and all(op.get(k) == v for k, v in suits.items())
+    ]
+
+
+def plain_idempotent(ops: list[Op], tp: str = "t-0") -> list[Op]:
+    return [op for op in acknowledged(ops, tp=tp, idem=True) if "txn" not in op]
+
+
+def kept(ops: list[Op]) -> list[Op]:
+    """Those of one partition that are there to be read in the end."""
+    (recs,) = final_poll(ops)["recs"].values()
+    there = {val for _, _, val in recs}
+    return [op for op in plain_idempotent(ops) if op["val"] in there]
+
+
+def everywhere(ops: list[Op], change: Callable[[str, list[list[Any]]], None]) -> None:
+    for op in ops:
+        if op["f"] == "poll":
+            for tp, recs in op["recs"].items():
+                change(tp, recs)
+
+
+def lose_a_write(ops: list[Op]) -> None:
+    lost = kept(ops)[-1]["val"]
+    everywhere(
+        ops, lambda _, recs: recs.__setitem__(slice(None), [r for r in recs if r[2] != lost])
+    )
+
+
+def lose_a_read(ops: list[Op]) -> None:
+    """Nobody was told that it is there, but somebody has seen it."""
+    unknown = {op["val"] for op in ops if op["f"] == "send" and op["res"] == "info" and "val" in op}
+    recs = final_poll(ops)["recs"]["t-0"]
+    seen = {
+        val
+        for op in ops
+        if op["f"] == "poll" and "group" in op
+        for _, _, val in op["recs"].get("t-0", ())
+    }
+    position = next(i for i, r in enumerate(recs) if r[2] in unknown & seen)
+    del recs[position]
+
+
+def invent_a_value(ops: list[Op]) -> None:
+    recs = final_poll(ops)["recs"]["t-0"]
+    recs.append([recs[-1][0] + 1, 9, "nobody.1"])
+
+
+def read_what_was_refused(ops: list[Op]) -> None:
+    vals = final_poll(ops)["recs"]["t-0"][-1]
+    sent = find(ops, "send", lambda op: op.get("val") == vals[2])
+    sent |= {"res": "fail", "off": -1, "err": "NOT_ENOUGH_REPLICAS"}
+
+
+def read_two_values(ops: list[Op]) -> None:
+    one, other = final_poll(ops)["recs"]["t-0"][-2:]
+    one[2], other[2] = other[2], one[2]
+
+
+def repeat_a_value(ops: list[Op]) -> None:
+    val = kept(ops)[0]["val"]
+    recs = final_poll(ops)["recs"]["t-0"]
+    recs.append([recs[-1][0] + 1, 9, val])
+
+
+def acknowledge_one_offset_twice(ops: list[Op]) -> None:
+    one, other = kept(ops)[:2]
+    other["off"] = one["off"]
+
+
+def acknowledge_a_retry_elsewhere(ops: list[Op]) -> None:
+    first = kept(ops)[0]
+    ops.append(first | {"off": first["off"] + 1})
+
+
+def swap_in_time(ops: list[Op]) -> None:
+    one, other = kept(ops)[0], kept(ops)[-1]
+    one["t0"], one["t1"], other["t0"], other["t1"] = (
+        other["t0"],
+        other["t1"],
+        one["t0"],
+        one["t1"],
+    )
+
+
+def swap_a_producers_values(ops: list[Op]) -> None:
+    """Two in flight at once: no clock tells which came first, the numbers do."""
+    of_one = [op for op in kept(ops) if op["proc"] == "idem1"]
+    one, other = of_one[0], of_one[-1]
+    vals = {one["val"]: other["val"], other["val"]: one["val"]}
+    one["val"], other["val"] = other["val"], one["val"]
+
+    def swap(_: str, recs: list[list[Any]]) -> None:
+        for r in recs:
+            r[2] = vals.get(r[2], r[2])
+
+    everywhere(ops, swap)
+
+
+def skip_a_sequence(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "dump" and op["tp"] == "t-0":
+            mine = [b for b in op["batches"] if b[4] == 101]
+            for batch in mine[len(mine) // 2 :]:
+                batch[6] += 1
+
+
+def lower_a_producer_epoch(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "dump" and op["tp"] == "t-0":
+            next(b for b in op["batches"] if b[4] == 101)[5] = 7
+
+
+def poll_backwards(ops: list[Op]) -> None:
+    recs = find(
+        ops, "poll", lambda op: len(op["recs"].get("t-0", ())) > 1 and op["proc"] == "reader"
+    )["recs"]["t-0"]
+    recs.reverse()
+
+
+def skip_in_a_poll(ops: list[Op]) -> None:
+    recs = find(
+        ops, "poll", lambda op: len(op["recs"].get("t-1", ())) > 2 and op["proc"] == "reader"
+    )["recs"]["t-1"]
+    del recs[1]
+
+
+def keep_from_the_group(ops: list[Op]) -> None:
+    """Each assignment begins after a record that no earlier one has read."""
+    recs = final_poll(ops)["recs"]["t-0"]
+    hidden = {r[0] for r in recs[-1:]}
+    for op in ops:
+        if op["f"] == "poll" and op.get("group"):
+            for tp in op["recs"]:
+                if tp == "t-0":
+                    op["recs"][tp] = [r for r in op["recs"][tp] if r[0] not in hidden]
+
+
+def lower_a_commit(ops: list[Op]) -> None:
+    commits = [op for op in ops if op["f"] == "commit" and op["res"] == "ok"]
+    tp = next(iter(commits[-1]["offsets"]))
+    mine = [op for op in commits if tp in op["offsets"]]
+    lower = next(op["offsets"] for op in mine if op["offsets"][tp] < mine[-1]["offsets"][tp])
+    last = max(op["t1"] for op in ops)
+    ops.append(
+        {"f": "committed", "proc": "asker", "group": "group", "offsets": dict(lower), "res": "ok"}
+        | {"t0": last + 1, "t1": last + 2}
+    )
+
+
+def forget_a_commit(ops: list[Op]) -> None:
+    lower_a_commit(ops)
+    ops[-1]["offsets"] = dict.fromkeys(ops[-1]["offsets"], -1)
+
+
+def invent_a_commit(ops: list[Op]) -> None:
+    lower_a_commit(ops)
+    ops[-1]["offsets"] = dict.fromkeys(ops[-1]["offsets"], 10**6)
+
+
+def lower_an_end(ops: list[Op]) -> None:
+    last = [op for op in ops if op["f"] == "list_offsets"][-1]
+    after = last["t1"] + 10_000
+    ops.append(last | {"latest": last["latest"] - 1, "lso": 0, "t0": after, "t1": after + 1})
+
+
+def lower_an_end_for_another(ops: list[Op]) -> None:
+    lower_an_end(ops)
+    ops[-1]["proc"] = "another"
+
+
+def end_before_the_stable_offset(ops: list[Op]) -> None:
+    find(ops, "list_offsets")["lso"] = 10**6
+
+
+def replicas_differ(ops: list[Op]) -> None:
+    dump = [op for op in ops if op["f"] == "dump" and op["tp"] == "t-0"][-1]
+    dump["batches"] = copy.deepcopy(dump["batches"])
+    batch = dump["batches"][-1]
+    batch[2] += 1
+    batch[3] ^= 1
+
+
+def a_replica_ends_early(ops: list[Op]) -> None:
+    dump = [op for op in ops if op["f"] == "dump" and op["tp"] == "t-0"][-1]
+    del dump["batches"][-1]
+    dump |= {"hw": 0}
+
+
+def one_epoch_two_values(ops: list[Op]) -> None:
+    dump = [op for op in ops if op["f"] == "dump" and op["tp"] == "t-0"][-1]
+    dump["batches"][-1][3] ^= 1
+
+
+def epochs_fall_in_a_log(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "dump" and op["tp"] == "t-0":
+            op["batches"][0][2] = 99
+            op["epochs"].append([99, 0])
+
+
+def epoch_checkpoint_is_wrong(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "dump" and op["tp"] == "t-0":
+            op["epochs"][-1][1] += 1
+
+
+def two_leaders(ops: list[Op]) -> None:
+    op = copy.deepcopy(find(ops, "metadata"))
+    state = op["parts"]["t-0"]
+    state[0] = next(b for b in state[3] if b != state[0])
+    ops.append(op)
+
+
+def leader_out_of_isr(ops: list[Op]) -> None:
+    state = find(ops, "metadata")["parts"]["t-0"]
+    state[3] = [b for b in state[2] if b != state[0]]
+
+
+def isr_out_of_replicas(ops: list[Op]) -> None:
+    find(ops, "metadata")["parts"]["t-0"][3].append(9)
+
+
+def an_epoch_falls(ops: list[Op]) -> None:
+    stored = [op for op in ops if op["f"] == "store" and op["tp"] == "t-0"]
+    ops.append(stored[-1] | {"partition_epoch": stored[-1]["partition_epoch"] - 1})
+
+
+def an_old_controller_writes(ops: list[Op]) -> None:
+    stored = [op for op in ops if op["f"] == "store"]
+    last = stored[-1]
+    ops.append(last | {"partition_epoch": last["partition_epoch"] + 1, "controller_epoch": 0})
+
+
+def isr_flaps(ops: list[Op]) -> None:
+    last = [op for op in ops if op["f"] == "store" and op["tp"] == "t-0"][-1]
+    for i in range(100):
+        isr = last["isr"][: 1 + i % 2] if last["leader"] == 1 else [last["leader"], 1][: 1 + i % 2]
+        ops.append(last | {"partition_epoch": last["partition_epoch"] + 1 + i, "isr": isr})
+
+
+def two_owners(ops: list[Op]) -> None:
+    op = find(ops, "assign", lambda op: op["owned"])
+    ops.append(op | {"proc": "a-third"})
+
+
+def commit_in_an_old_generation(ops: list[Op]) -> None:
+    [op for op in ops if op["f"] == "commit" and op["res"] == "ok"][-1]["gen"] = 1
+
+
+def read_an_aborted_value(ops: list[Op]) -> None:
+    read_a_transaction(ops)
+    end_of(ops)["end"] = "abort"
+
+
+def read_too_early(ops: list[Op]) -> None:
+    read_a_transaction(ops)
+    end_of(ops)["t0"] = 10**15
+
+
+def read_a_transaction(ops: list[Op]) -> None:
+    last = {"f": "poll", "proc": "late", "t0": 10**12, "t1": 10**12, "iso": "read_committed"}
+    sent = next(op for op in acknowledged(ops) if op.get("txn") == end_of(ops)["txn"])
+    ops.append(last | {"recs": {sent["tp"]: [[sent["off"], 0, sent["val"]]]}, "res": "ok"})
+
+
+def end_of(ops: list[Op]) -> Op:
+    return find(ops, "txn", lambda op: op["end"] == "commit")
+
+
+def tear_a_transaction(ops: list[Op]) -> None:
+    sent = next(op for op in acknowledged(ops) if op.get("txn") == end_of(ops)["txn"])
+    lost = sent["val"]
+    everywhere(
+        ops, lambda _, recs: recs.__setitem__(slice(None), [r for r in recs if r[2] != lost])
+    )
+
+
+def never_recover(ops: list[Op]) -> None:
+    healed = find(ops, "fault", lambda op: op["kind"] == "healed")
+    for op in ops:
+        if op["f"] == "send" and op["t1"] >= healed["t1"]:
+            op["t1"] += 16 * 10**9
+
+
+def stay_out_of_sync(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "metadata":
+            for state in op["parts"].values():
+                state[3] = [state[0]]
+
+
+def leak(ops: list[Op]) -> None:
+    [op for op in ops if op["f"] == "sample"][-1]["rss"] = 500 << 20
+
+
+def say_something_wrong(ops: list[Op]) -> None:
+    ops.append({"f": "trouble", "proc": "run", "t0": 1, "t1": 1, "broker": 1, "text": "Traceback"})
+
+
+def do_nothing(ops: list[Op]) -> None:
+    for op in ops:
+        if op["f"] == "send":
+            op |= {"res": "info", "off": -1}
+
+
+MISPLACED = {"inconsistent-offset", "lost-write", "real-time-order"}
+MUTATIONS: list[tuple[str, Callable[[list[Op]], None], set[str]]] = [
+    ("lost-write", lose_a_write, set()),
+    ("lost-read", lose_a_read, set()),
+    ("phantom", invent_a_value, set()),
+    ("failed-read", read_what_was_refused, set()),
+    ("inconsistent-offset", read_two_values, {"lost-write", "producer-order", "lost-read"}),
+    ("duplicate", repeat_a_value, set()),
+    ("ack-offset", acknowledge_one_offset_twice, MISPLACED),
+    ("retry-offset", acknowledge_a_retry_elsewhere, MISPLACED | {"ack-offset"}),
+    ("real-time-order", swap_in_time, set()),
+    ("producer-order", swap_a_producers_values, set()),
+    ("sequence-gap", skip_a_sequence, set()),
+    ("producer-epoch", lower_a_producer_epoch, set()),
+    ("poll-order", poll_backwards, {"poll-skip"}),
+    ("poll-skip", skip_in_a_poll, set()),
+    ("unseen", keep_from_the_group, {"poll-skip"}),
+    ("committed-regress", lower_a_commit, set()),
+    ("committed-regress", forget_a_commit, set()),
+    ("phantom-commit", invent_a_commit, set()),
+    ("end-regress", lower_an_end, set()),
+    ("end-regress", lower_an_end_for_another, set()),
+    ("watermark-order", end_before_the_stable_offset, set()),
+    ("divergence", replicas_differ, {"epoch-value", "epoch-history"}),
+    ("divergence", a_replica_ends_early, set()),
+    ("epoch-value", one_epoch_two_values, {"divergence"}),
+    ("epoch-history", epochs_fall_in_a_log, set()),
+    ("epoch-history", epoch_checkpoint_is_wrong, set()),
+    ("two-leaders", two_leaders, set()),
+    ("leader-outside-isr", leader_out_of_isr, set()),
+    ("isr-outside-replicas", isr_out_of_replicas, set()),
+    ("epoch-regress", an_epoch_falls, set()),
+    ("stale-controller", an_old_controller_writes, set()),
+    ("isr-storm", isr_flaps, set()),
+    ("two-owners", two_owners, set()),
+    ("stale-commit", commit_in_an_old_generation, set()),
+    ("aborted-read", read_an_aborted_value, set()),
+    ("early-read", read_too_early, set()),
+    ("torn-transaction", tear_a_transaction, {"lost-write"}),
+    ("no-recovery", never_recover, set()),
+    ("isr-not-full", stay_out_of_sync, set()),
+    ("leak", leak, set()),
+    ("trouble", say_something_wrong, set()),
+    ("floor", do_nothing, {"no-recovery"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "mutate", "also"), MUTATIONS, ids=[f"{n}-{m.__name__}" for n, m, _ in MUTATIONS]
+)
+def test_one_wrong_thing_is_named(
+    name: str, mutate: Callable[[list[Op]], None], also: set[str]
+) -> None:
+    ops = history()
+    assert judge(ops).is_green
+    mutate(ops)
+    verdict = judge(ops)
+    assert name in verdict.names, render(verdict)
+    assert verdict.names <= {name} | also, render(verdict)
+
+
+def test_what_unclean_elections_lose_is_counted_and_not_blamed() -> None:
+    ops = history()
+    find(ops, "config")["unclean"] = True
+    lose_a_write(ops)
+    verdict = judge(ops)
+    assert verdict.is_green
+    assert verdict.counts["lost acks=all"] == 1
+
+
+def test_what_acks_1_loses_is_counted_and_not_blamed() -> None:
+    ops = history()
+    lost = acknowledged(ops, acks=1)[-1]
+    before = judge(ops).counts["lost acks=1"]
+    everywhere(
+        ops, lambda _, recs: recs.__setitem__(slice(None), [r for r in recs if r[2] != lost["val"]])
+    )
+    verdict = judge(ops)
+    assert verdict.is_green, render(verdict)
+    assert verdict.counts["lost acks=1"] == before + 1
+
+
+def test_a_verdict_shows_the_lines_the_seed_and_what_struck(tmp_path: Path) -> None:
+    ops = history()
+    lose_a_write(ops)
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(json.dumps(op) + "\n" for op in ops))
+    text = render(check([path]), [path])
+    assert text.startswith("RED seed=1 ")
+    assert "lost-write: " in text
+    assert "fault at " in text
+    assert '"f": "send"' in text
+
+
+def test_what_was_recorded_is_read_back_whichever_file_comes_first(tmp_path: Path) -> None:
+    ops = history()
+    paths = [tmp_path / "sends.jsonl", tmp_path / "rest.jsonl"]
+    sends, rest = (Recorder(path, "unused") for path in paths)
+    for op in ops:
+        fields = {k: v for k, v in op.items() if k not in ("f", "t0", "t1")}
+        (sends if op["f"] == "send" else rest).write(op["f"], op["t0"], op["t1"], **fields)
+    sends.close()
+    rest.close()
+    for order in (paths, paths[::-1]):
+        verdict = check(order)
+        assert verdict.is_green, render(verdict, order)
+        assert verdict.counts == judge(ops).counts
+
+
+@pytest.mark.parametrize(
+    ("error", "acks", "expected"),
+    [
+        (None, -1, "ok"),
+        (None, 0, "info"),
+        ("NOT_ENOUGH_REPLICAS", -1, "fail"),
+        ("NOT_ENOUGH_REPLICAS_AFTER_APPEND", -1, "info"),
+        ("REQUEST_TIMED_OUT", -1, "info"),
+        ("NOT_LEADER_OR_FOLLOWER", -1, "info"),
+        ("NOT_LEADER_OR_FOLLOWER", 1, "fail"),
+        ("KAFKA_STORAGE_ERROR", 1, "info"),
+        ("DISCONNECTED", 1, "info"),
+        ("NOT_CONNECTED", -1, "fail"),
+    ],
+)
+def test_what_an_error_proves(error: str | None, acks: int, expected: str) -> None:
+    assert outcome(error, acks) == expected
