@@ -31,6 +31,11 @@ TURN_BYTES = 512 * 1024
 class FrameError(DecodeError):
     """The size of a frame is impossible or over the limit: there is no way to read on."""
 
+    def __init__(self, message: str, frames_before: list[memoryview]) -> None:
+        super().__init__(message)
+        self.frames_before = frames_before
+        """Those that became whole with the same bytes."""
+
 
 class FrameReader:
     """Of one connection. ``get_buffer`` and ``buffer_updated`` are made for a buffered protocol;
@@ -71,7 +76,10 @@ class FrameReader:
         while end - start >= 4:
             (length,) = read_int32(buffer, start)
             if not 0 <= length <= self._max_frame_bytes:
-                raise FrameError(f"a frame of {length} bytes, allowed are {self._max_frame_bytes}")
+                self._start = start
+                raise FrameError(
+                    f"a frame of {length} bytes, allowed are {self._max_frame_bytes}", frames
+                )
             stop = start + 4 + length
             if stop > end:
                 break
@@ -91,7 +99,11 @@ class FrameReader:
             with self.get_buffer() as room:
                 size = min(len(room), len(rest))
                 room[:size] = rest[:size]
-            frames += self.buffer_updated(size)
+            try:
+                frames += self.buffer_updated(size)
+            except FrameError as problem:
+                problem.frames_before[:0] = frames
+                raise
             rest = rest[size:]
         return frames
 

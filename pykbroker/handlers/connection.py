@@ -4,6 +4,8 @@ A request is handled as soon as its frame is whole. Its response may come later 
 ``async def`` handler); the responses behind it wait in line. A request whose handler is a
 coroutine holds back the requests behind it as well: it may change what they are about to read.
 
+Whoever breaks the protocol is answered what was asked before, and then the connection closes.
+
 Reading stops while too much is unanswered, unsent or muted by a quota; the kernel's receive
 window then slows the client. One read is one turn, so the size of the receive buffer is also the
 byte budget of a turn.
@@ -23,7 +25,7 @@ from pykbroker.state.errors import KafkaError
 from wire.apis import API_BY_KEY, ApiKey, response_header_version
 from wire.codec import decode_request, encode_response
 from wire.errors import DecodeError, EncodeError, ErrorCode
-from wire.frame import FrameReader, request_header
+from wire.frame import FrameError, FrameReader, request_header
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -62,7 +64,8 @@ class ClientConnection:
         self.client = Connection(peer, number)
         self.last_active_ms = broker.clock.monotonic_ms()
         self.frame_since_ms = -1
-        """When the frame that is still incomplete was begun; -1 between frames."""
+        """Since when more of the frame that is still incomplete is waited for; -1 between frames
+        and while nothing is read."""
         self._broker = broker
         self._table = table
         self._transport = transport
@@ -77,6 +80,11 @@ class ClientConnection:
         self._paused = False
         self._suspended = False
         self._mute_timer: TimerHandle | None = None
+        self._muted_until_ms = -1
+        self._unreadable: FrameError | None = None
+        """What comes behind the frames that are here."""
+        self._ending = False
+        """Nothing more is read or handled: it closes behind the answers that are still due."""
         self._open = True
 
     # The listener calls these.
@@ -85,12 +93,13 @@ class ClientConnection:
         return self._reader.get_buffer(size_hint)
 
     def buffer_updated(self, size: int) -> None:
+        if self._unreadable is not None or self._ending:
+            return
         self.last_active_ms = self._broker.clock.monotonic_ms()
         try:
             frames = self._reader.buffer_updated(size)
-        except DecodeError as error:
-            self._refuse("frame refused", error)
-            return
+        except FrameError as error:
+            frames, self._unreadable = error.frames_before, error
         if not self._reader.pending:
             self.frame_since_ms = -1
         elif frames or self.frame_since_ms < 0:
@@ -160,12 +169,19 @@ class ClientConnection:
         finally:
             self._in_turn = False
         if self._open:
+            if self._unreadable is not None and not self._frames and not self._ending:
+                self._refuse("frame refused", self._unreadable)
             self._flush()
-            self._adjust_reading()
+            if self._ending and not self._slots:
+                self._transport.close()
+                self.closed()
+            else:
+                self._adjust_reading()
 
     def _is_held(self) -> bool:
         return (
             self._serial
+            or self._ending
             or self._suspended
             or self._mute_timer is not None
             or len(self._slots) >= PIPELINE_LIMIT
@@ -177,9 +193,12 @@ class ClientConnection:
         held = bool(self._frames) or self._is_held()
         if held and not self._paused:
             self._paused = True
+            self.frame_since_ms = -1
             self._transport.pause_reading()
         elif self._paused and not held:
             self._paused = False
+            if self._reader.pending:
+                self.frame_since_ms = self._broker.clock.monotonic_ms()
             self._transport.resume_reading()
 
     def _handle(self, frame: memoryview) -> None:
@@ -221,9 +240,7 @@ class ClientConnection:
         try:
             answer = handler(context.api_key)(request, context)
         except CloseConnection:
-            self._frames.clear()
-            self._transport.close()
-            self.closed()
+            self._end()
             return
         except Exception as error:
             answer = self._failure(request, context, error)
@@ -298,10 +315,14 @@ class ClientConnection:
             self._mute(throttle_ms)
 
     def _mute(self, throttle_ms: int) -> None:
-        """KIP-219: the answer leaves at once, then the channel is silent for the throttle time."""
-        if self._mute_timer is not None:
-            self._mute_timer.cancel()
+        """KIP-219: the answer leaves at once, then the channel is silent for the throttle time,
+        or for what is left of a longer one."""
         until = self._broker.clock.monotonic_ms() + throttle_ms
+        if self._mute_timer is not None:
+            if until <= self._muted_until_ms:
+                return
+            self._mute_timer.cancel()
+        self._muted_until_ms = until
         self._mute_timer = self._broker.clock.call_at(until, self._unmute)
 
     def _unmute(self) -> None:
@@ -330,14 +351,17 @@ class ClientConnection:
         self._table.hold(slot.request_bytes)
 
     def _refuse(self, event: str, error: DecodeError) -> None:
-        """The peer broke the protocol, or asked for what is not there: there is no answer."""
+        """The peer broke the protocol, or asked for what is not there: there is no answer to it."""
         if logger.is_enabled(DEBUG):
             peer = self.client.peer
             logger.debug(event, reason=str(error), peer=f"{peer.host}:{peer.port}")
         self._table.count_refused()
+        self._end()
+
+    def _end(self) -> None:
+        """From within a turn, which closes the connection once nothing is due any more."""
+        self._ending = True
         self._frames.clear()
-        self._transport.close()
-        self.closed()
 
 
 def _frame(context: Context, body: list[Buffer]) -> list[Buffer]:

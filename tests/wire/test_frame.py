@@ -122,6 +122,14 @@ def test_an_impossible_size_is_refused_with_its_last_byte(size: int) -> None:
         reader.feed(data[3:])
 
 
+def test_frames_before_an_impossible_size_are_not_lost() -> None:
+    data = frame(b"a") + frame(b"b") + b"\xff\xff\xff\xff"
+    for read_on in (FrameReader(10).feed, lambda data: receive(FrameReader(10), data)):
+        with pytest.raises(FrameError) as refused:
+            read_on(data)
+        assert refused.value.frames_before == [b"a", b"b"]
+
+
 def test_the_largest_size_is_allowed() -> None:
     assert FrameReader(10).feed(frame(b"0123456789")) == [b"0123456789"]
 
