@@ -57,7 +57,8 @@ class Echo:
             connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+        with suppress(OSError):  # closed already
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         self._listener.close()
         for connection in self._open:
             connection.close()
