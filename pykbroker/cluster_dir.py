@@ -11,9 +11,10 @@ A cluster in memory has one too, for the socket, in a temporary place.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.runtime.storage.directory import DirectoryRefused
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

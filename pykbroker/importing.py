@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -57,6 +57,7 @@ from wire.errors import DecodeError
 from wire.persisted import decode_metadata_record
 from wire.records.batch import iter_headers, verify_crc
 from wire.records.record import iter_records
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.ports import Disk

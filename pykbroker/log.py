@@ -8,7 +8,9 @@ change at run time, for one logger or for a whole prefix (Kafka's BROKER_LOGGER 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
+
+from wire.tuples import Protocol
 
 DEBUG, INFO, WARNING, ERROR, OFF = 10, 20, 30, 40, 60
 LEVEL_NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARNING: "WARN", ERROR: "ERROR"}

@@ -7,9 +7,10 @@ processes. A simulation implements the same interfaces with a virtual clock and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pykbroker.state.seams import KeyValue, Random, StoreEvent, StoreSnapshot, StoreUpdate
+from wire.tuples import NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

@@ -9,9 +9,10 @@ them, and never 0.0.0.0.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.config.definitions import ConfigError
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,13 +7,14 @@ container. A name that nobody knows is passed over: with a warning where it was 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.config.broker_table import BROKER
 from pykbroker.config.checks import check_settings, check_values
 from pykbroker.config.definitions import ConfigError
 from pykbroker.config.listeners import Listeners, format_address, parse_listeners
 from pykbroker.config.settings import Settings, base_name
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

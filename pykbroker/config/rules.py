@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pykbroker.config.definitions import ConfigError, invalid
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.config.definitions import Definition, Value

@@ -5,7 +5,7 @@ Brokers are shown by their endpoint on the listener that the client came in on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.operations import NOT_ASKED
@@ -13,6 +13,7 @@ from pykbroker.state.topic_names import check_topic_name
 from pykbroker.state.types import NO_LEADER
 from wire.errors import ErrorCode
 from wire.messages.metadata import MetadataResponsePartition, MetadataResponseTopic
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,13 +11,14 @@ the answer was decided, reads included: what a client was told cannot be undone 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pykbroker.log import get_logger
 from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.coordinator import Decision, Instant, Reply, Shard
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.log import get_logger
 from pykbroker.state.coordinator import CoordinatorRecord
@@ -11,6 +11,7 @@ from wire.errors import EncodeError, ErrorCode
 from wire.persisted import decode_control_key, decode_record, encode_record
 from wire.records.batch import iter_headers
 from wire.records.record import ControlType, Record, iter_records
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ given up. After a loss everything begins again with a new lease and a higher bro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -20,6 +20,7 @@ from pykbroker.state.features import SUPPORTED_FEATURES
 from pykbroker.state.types import NO_LEADER
 from wire.messages.broker_heartbeat import BrokerHeartbeatRequest
 from wire.messages.metadata_records import BrokerEndpoint, BrokerFeature, RegisterBrokerRecord
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

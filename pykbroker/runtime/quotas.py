@@ -7,7 +7,7 @@ empty, so it asks before it answers. Without any quota set, a request costs one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.quota import (
@@ -18,6 +18,7 @@ from pykbroker.state.quota import (
     RateQuota,
 )
 from wire.errors import ErrorCode
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

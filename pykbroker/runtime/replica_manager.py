@@ -7,7 +7,7 @@ deleted and made again under its name is another topic.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
@@ -17,6 +17,7 @@ from pykbroker.runtime.purgatory import Counts, Wakeups
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import TopicId, TopicPartition
 from wire.errors import ErrorCode
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

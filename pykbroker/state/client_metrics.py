@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.config.definitions import ConfigError, parse
 from pykbroker.config.resource_tables import CLIENT_METRICS
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,7 @@ Nothing is half done: a resource's changes are all taken or none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pykbroker.config.broker_table import BROKER
 from pykbroker.config.definitions import ConfigError, Table
@@ -23,6 +23,7 @@ from pykbroker.state.topic_names import check_topic_name
 from wire.errors import ErrorCode
 from wire.messages import alter_configs as legacy
 from wire.messages import incremental_alter_configs as incremental
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

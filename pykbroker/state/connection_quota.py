@@ -8,11 +8,12 @@ inter-broker one is protected: the broker's own limits do not count there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.config.checks import connection_overrides
 from pykbroker.state.quota import CONNECTION_CREATION_RATE, IP, Rate
 from pykbroker.state.quota_configs import normal_address
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -7,7 +7,9 @@ forget (who is joining, when a session ends), may change on the way.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wire.tuples import NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from wire.schema import Record

@@ -12,11 +12,12 @@ One fetcher follows those partitions of one leading broker that fall to it. What
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.fetch_session import INITIAL_EPOCH, NO_SESSION, next_epoch
 from pykbroker.state.java_hash import java_hash
 from wire.errors import ErrorCode
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.state.types import TopicId

@@ -11,7 +11,9 @@ A rate is measured over ``samples`` windows, the newest one still open, and at l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.controller.image import QuotaEntity
 from pykbroker.state.errors import KafkaError
@@ -20,6 +20,7 @@ from pykbroker.state.quota import (
 from wire.errors import ErrorCode
 from wire.messages import alter_client_quotas as alter
 from wire.messages import describe_client_quotas as describe
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

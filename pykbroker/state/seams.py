@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from wire.tuples import NamedTuple, Protocol
 
 
 class Random(Protocol):

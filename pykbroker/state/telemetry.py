@@ -9,7 +9,7 @@ is heard of, and there is a limit to how many are known.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.config.definitions import ConfigError
 from pykbroker.state.client_metrics import DEFAULT_INTERVAL_MS, parse_subscription
@@ -17,6 +17,7 @@ from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
 from wire.records.crc import crc32c
 from wire.schema import ZERO_UUID
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

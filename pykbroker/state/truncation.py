@@ -7,9 +7,10 @@ in ``replica``); the follower cuts there, as often as it takes until both agree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.log.epochs import UNDEFINED_EPOCH
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.state.log.epochs import EpochEnd, LeaderEpochCache

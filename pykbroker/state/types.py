@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, NewType
+from typing import NewType
+
+from wire.tuples import NamedTuple
 
 TopicId = NewType("TopicId", bytes)
 """Sixteen bytes; all zero means none."""

@@ -8,11 +8,12 @@ leader epoch of a batch it received without touching the checksum or copying a b
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from wire.errors import EncodeError
 from wire.records.crc import crc32c
 from wire.records.errors import CorruptBatch, InvalidHeader, UnsupportedMagic
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

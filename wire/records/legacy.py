@@ -12,7 +12,7 @@ segments.
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from wire.errors import EncodeError
@@ -40,6 +40,7 @@ from wire.records.compression import (
 from wire.records.errors import CorruptBatch, UnsupportedCodec, UnsupportedMagic
 from wire.records.lz4_header import broken_lz4_header, mended_lz4_header
 from wire.records.record import Record, build_batch, iter_records
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

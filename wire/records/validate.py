@@ -11,7 +11,7 @@ INVALID_RECORD and others, which they do not, once the checksum holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from wire.errors import DecodeError, ErrorCode
 from wire.records.batch import (
@@ -40,6 +40,7 @@ from wire.records.crc import crc32c
 from wire.records.errors import CorruptBatch, InvalidHeader, UnsupportedMagic
 from wire.records.legacy import convert_up
 from wire.records.record import iter_records, read_body, read_headers, read_uvarint
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from wire.schema import Buffer

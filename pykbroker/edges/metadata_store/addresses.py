@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.ports import UnusableStore
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.ports import (
     Compare,
@@ -22,6 +22,7 @@ from pykbroker.ports import (
 )
 from wire.errors import DecodeError
 from wire.primitives import check_room
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

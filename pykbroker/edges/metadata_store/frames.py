@@ -12,9 +12,10 @@ sender gives up half-way ends with DROPPED. Every length is checked before anyth
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from wire.errors import DecodeError
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

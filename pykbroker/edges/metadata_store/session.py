@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -11,6 +11,7 @@ from pykbroker.edges.metadata_store.conversation import Conversation, Ended
 from pykbroker.log import get_logger
 from pykbroker.ports import StoreUnavailable, WatchCompacted
 from wire.errors import DecodeError
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

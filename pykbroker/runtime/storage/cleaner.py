@@ -8,7 +8,7 @@ retention, deletion) makes the result void.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -33,6 +33,7 @@ from pykbroker.state.log.compaction import (
 from pykbroker.state.log.names import CLEANED, CLEANER_CHECKPOINT, SEGMENT_SUFFIXES, SWAP
 from wire.records.errors import CorruptBatch
 from wire.records.record import iter_records
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pykbroker.runtime.storage.handles import FileHandles
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

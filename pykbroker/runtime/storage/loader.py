@@ -11,7 +11,7 @@ metadata say what the partition's epoch is. A flip that stays within these bound
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage.replay import note_batch
@@ -44,6 +44,7 @@ from pykbroker.state.log.producers import ProducerState
 from pykbroker.state.types import NO_TOPIC_ID
 from wire.records.batch import verify_crc
 from wire.records.errors import CorruptBatch
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.ports import Disk

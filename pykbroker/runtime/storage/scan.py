@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from wire.records.batch import LOG_OVERHEAD, RECORDS, BatchHeader, read_header
 from wire.records.errors import CorruptBatch
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,11 @@ store's limit allows, else in several: so every prefix of them must leave a clus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

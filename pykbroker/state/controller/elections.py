@@ -16,10 +16,11 @@ Rules (replication protocol, KIP-966):
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.controller.image import PartitionImage, replace
 from pykbroker.state.types import NO_LEADER, LeaderEpoch, NodeId
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -6,7 +6,7 @@ record's api key, its version, all as unsigned varints. A few single values are 
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from pykbroker.state.controller.keys import CLUSTER_ID, CONTROLLER_EPOCH
 from wire import codec
@@ -22,6 +22,7 @@ from wire.messages.metadata_records import (
     TopicRecord,
 )
 from wire.schema import Record, parse_versions
+from wire.tuples import NamedTuple
 
 Value: TypeAlias = Record | str
 

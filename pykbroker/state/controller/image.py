@@ -8,9 +8,10 @@ the ids in ``topics``; a partition's leader is -1 or one of its replicas.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pykbroker.state.types import NO_LEADER, NodeId, TopicId
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ here and not in the image, until their topic appears or the controller cleans th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.facts import Change, Fact, decode_value
@@ -35,6 +35,7 @@ from wire.messages.metadata_records import (
     RegisterControllerRecord,
     TopicRecord,
 )
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

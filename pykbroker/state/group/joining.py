@@ -7,7 +7,7 @@ has changed, keeps the generation as it is (KIP-345, KIP-814).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.coordinator import Decision, Instant, Waiter
 from pykbroker.state.errors import KafkaError
@@ -18,6 +18,7 @@ from pykbroker.state.group.rebalance import Rebalance, Session
 from pykbroker.state.group.records import group_record, new_group_value
 from wire.errors import ErrorCode
 from wire.messages.join_group import JoinGroupResponse
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

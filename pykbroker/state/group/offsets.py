@@ -8,9 +8,10 @@ the order in which they took effect (KAFKA-14170).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pykbroker.state.types import NO_TOPIC_ID
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,13 +9,14 @@ for as long as new members keep coming (KIP-134).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.group.classic_group import ClassicGroup, State
 from pykbroker.state.group.records import group_record
 from wire.errors import ErrorCode
 from wire.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
 from wire.messages.sync_group import SyncGroupResponse
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pykbroker.state.coordinator import Decision, Instant, Waiter

@@ -6,9 +6,10 @@ what is safe without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.types import TopicId, TopicPartition
+from wire.tuples import NamedTuple
 from wire.uuids import parse_uuid, uuid_text
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ stable yet and what is younger than min.compaction.lag.ms is never touched.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.log.index import MAX_RELATIVE_OFFSET
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,11 +8,12 @@ of a producer, or the last offset of the round, stays even without records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykbroker.state.log.producers import ABORT, COMMIT
 from wire.records.batch import LOG_APPEND_TIME, set_max_timestamp
 from wire.records.record import RecordBatchBuilder, control_type, iter_records
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,8 @@ the checkpoint file only has to be written before the log's recovery point passe
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple
+
+from wire.tuples import NamedTuple
 
 UNDEFINED_EPOCH = -1
 UNDEFINED_OFFSET = -1

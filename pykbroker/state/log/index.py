@@ -15,7 +15,9 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

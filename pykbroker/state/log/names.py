@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from pykbroker.state.types import TopicPartition
+from wire.tuples import NamedTuple
 
 LOG = ".log"
 INDEX = ".index"

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import NamedTuple
 
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
+from wire.tuples import NamedTuple
 
 BATCHES_TO_RETAIN = 5
 MAX_SEQUENCE = 2**31 - 1
