@@ -27,12 +27,14 @@ class BrokerProcess:
     """One ``pykbroker serve`` on free ports, with its output collected in files."""
 
     def __init__(
-        self, *arguments: str, log_dir: Path, env: dict[str, str] | None = None, port: int = 0
+        self, *arguments: str, log_dir: Path, env: dict[str, str] | None = None, port: int | None = 0
     ) -> None:
         self.arguments = arguments
         self.stdout_path = log_dir / f"broker-{time.monotonic_ns()}.out"
         self.stderr_path = self.stdout_path.with_suffix(".err")
-        command = [sys.executable, "-m", "pykbroker", "serve", "--port", str(port), *arguments]
+        command = [sys.executable, "-m", "pykbroker", "serve", *arguments]
+        if port is not None:
+            command += ["--port", str(port)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
         environment |= {"PYTHONPATH": str(ROOT)} | (env or {})
         self._err: IO[bytes] = self.stderr_path.open("wb")
