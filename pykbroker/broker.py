@@ -9,6 +9,7 @@ Nothing here is process-wide: several brokers live in one interpreter.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -23,8 +24,9 @@ from pykbroker.config.listeners import (
 from pykbroker.config.settings import DynamicSettings
 from pykbroker.handlers.connections import Connections
 from pykbroker.log import get_logger
-from pykbroker.ports import UnusableStore
-from pykbroker.runtime.controller import Controller, ControllerClient
+from pykbroker.ports import Compare, Put, StoreUnavailable, UnusableStore
+from pykbroker.runtime.controller import Controller
+from pykbroker.runtime.controller_client import ControllerClient
 from pykbroker.runtime.dynamic_config import ConfigFollower
 from pykbroker.runtime.group_coordinator import GroupCoordinator
 from pykbroker.runtime.membership import Announcement, Membership
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
         Workers,
     )
     from pykbroker.state.types import TopicId, TopicPartition
+    from pykbroker.runtime.broker_link import BrokerLinks
+    from pykbroker.runtime.replication import Replication
 
 logger = get_logger("pykbroker.broker")
 
@@ -124,6 +128,7 @@ class Broker:
 
     def stop(self) -> None:
         self._stop.set()
+        self._links: BrokerLinks | None = None
 
     async def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
@@ -220,7 +225,8 @@ class Broker:
             world.rng,
             self._controller_endpoints(sockets),
         )
-        client = ControllerClient(controller, world.clock)
+        links = partial(self._open_links, images, tasks)
+        client = ControllerClient(controller, world.clock, follower=follower, links=links)
         groups = GroupCoordinator(
             clock=world.clock,
             rng=world.rng,
@@ -273,11 +279,44 @@ class Broker:
             offered = [
                 a._replace(host=a.host or self._world.hostname)
                 for a in bound
+            links=links,
                 if own.is_controller(a.name)
             ]
         return [_endpoint(listener) for listener in offered]
 
     def _advertised(self, sockets: dict[str, Bound]) -> tuple[ListenerAddress, ...]:
+    def _open_links(self, images: Images, tasks: TaskGroup) -> BrokerLinks:
+        if self._links is None:
+            from pykbroker.runtime.broker_link import BrokerLinks
+
+            self._links = BrokerLinks(
+                self.node_id,
+                self._world.network,
+                self._world.clock,
+                self.settings,
+                images,
+                tasks.start_soon,
+            )
+        return self._links
+
+    def _replication(
+        self, services: Services, membership: Membership, tasks: TaskGroup
+    ) -> Replication:
+        from pykbroker.runtime.replication import Replication
+
+        replication = Replication(
+            clock=self._world.clock,
+            settings=self.settings,
+            replicas=services.replicas,
+            controller=services.controller,
+            links=services.links,
+            broker_epoch=lambda: membership.broker_epoch,
+        )
+        tasks.start_soon(replication.run)
+        if services.metrics is not None:
+            services.metrics.add_source(replication.readings)
+        return replication
+
         ports = {name: bound.port for name, bound in sockets.items()}
         return self._configured.with_ports(ports, self._world.hostname).advertised
 
@@ -364,3 +403,5 @@ class Broker:
 def _endpoint(listener: ListenerAddress) -> Endpoint:
     protocol = SECURITY_PROTOCOLS[listener.security_protocol]
     return Endpoint(listener.name, listener.host, listener.port, protocol)
+            if self._links is not None:
+                self._links.close()

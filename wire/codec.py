@@ -30,6 +30,7 @@ _decoders: dict[tuple[type[Message], int], Decoder] = {}
 _encoders: dict[tuple[type[Message], int], Encoder] = {}
 _upgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 _downgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
+_restores: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 
 _UNREADABLE = (StructError, IndexError, UnicodeDecodeError)
 _UNWRITABLE = (StructError, TypeError, AttributeError, UnicodeEncodeError, OverflowError)
@@ -85,6 +86,13 @@ def decode_request(api: Api, version: int, data: Buffer, offset: int = 0) -> Req
     return request if upgrade is None else upgrade(request, version)
 
 
+def encode_request(request: Request, version: int) -> list[Buffer]:
+    """From the newest shape to that of the version: what ``decode_request`` undoes."""
+    cls = type(request)
+    restore = _restores[cls] if cls in _restores else _shape_change(cls, "restore", _restores)
+    return encode(request if restore is None else restore(request, version), version)
+
+
 def encode_response(response: Response, version: int) -> list[Buffer]:
     """From the newest shape to that of the version."""
     cls = type(response)
@@ -116,7 +124,7 @@ def _encoder(cls: type[Message], version: int) -> Encoder:
 def _shape_change(
     cls: type[Message], name: str, known: dict[type[Message], Callable[[Any, int], Any] | None]
 ) -> Callable[[Any, int], Any] | None:
-    """``upgrade`` or ``downgrade`` of the module that defines a message, where it has one."""
+    """``upgrade`` and the like of the module that defines a message, where it has one."""
     found: Callable[[Any, int], Any] | None = getattr(modules[cls.__module__], name, None)
     known[cls] = found
     return found

@@ -33,7 +33,7 @@ LIMIT_SETTINGS = (
 class Admissions:
     def __init__(self, broker: Services) -> None:
         settings = broker.settings.current
-        listeners = parse_listeners(settings)
+        listeners = self.listeners = parse_listeners(settings)
         self._broker = broker
         self._limits = ConnectionQuotas(
             settings, [listener.name for listener in listeners.bound], listeners.inter_broker

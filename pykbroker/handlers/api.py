@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pykbroker.runtime.controller_client import Origin
 from pykbroker.runtime.waiters import Deferral
 from wire.schema import Request, Response
 
@@ -104,3 +105,9 @@ class Context:
         """How long the handler ran; measured only where a quota needs it."""
         self.is_exempt = False
         """Another broker's request: no client quota counts it."""
+
+    def origin(self, api_version: int | None = None) -> Origin:
+        """For a request to the controller on this client's behalf: its own, or one of another API
+        in ``api_version``."""
+        version = self.api_version if api_version is None else api_version
+        return Origin(self.connection.principal, self.client_id, self.connection.peer.host, version)

@@ -153,7 +153,9 @@ def _unknown_partitions(asked: list[tuple[str, list[int]]]) -> DescribeQuorumRes
 
 @handles(UpdateFeaturesRequest)
 async def update_features(request: UpdateFeaturesRequest, ctx: Context) -> UpdateFeaturesResponse:
-    response: UpdateFeaturesResponse = await ctx.broker.controller.call(request)
+    response: UpdateFeaturesResponse = await ctx.broker.controller.call(
+        request, origin=ctx.origin()
+    )
     return response
 
 
@@ -161,5 +163,7 @@ async def update_features(request: UpdateFeaturesRequest, ctx: Context) -> Updat
 async def unregister_broker(
     request: UnregisterBrokerRequest, ctx: Context
 ) -> UnregisterBrokerResponse:
-    response: UnregisterBrokerResponse = await ctx.broker.controller.call(request)
+    response: UnregisterBrokerResponse = await ctx.broker.controller.call(
+        request, origin=ctx.origin()
+    )
     return response

@@ -145,7 +145,7 @@ async def incremental_alter_configs(
         )
         response = cast(
             "incremental.IncrementalAlterConfigsResponse",
-            await ctx.broker.controller.call(forwarded),
+            await ctx.broker.controller.call(forwarded, origin=ctx.origin()),
         )
     stored = {(r.resource_type, r.resource_name): r for r in response.responses}
     response.responses = [
@@ -171,7 +171,10 @@ async def alter_configs(
     response = legacy.AlterConfigsResponse()
     if rest:
         forwarded = legacy.AlterConfigsRequest(resources=rest, validate_only=request.validate_only)
-        response = cast("legacy.AlterConfigsResponse", await ctx.broker.controller.call(forwarded))
+        response = cast(
+            "legacy.AlterConfigsResponse",
+            await ctx.broker.controller.call(forwarded, origin=ctx.origin()),
+        )
     stored = {(r.resource_type, r.resource_name): r for r in response.responses}
     response.responses = [
         legacy.AlterConfigsResourceResponse(

@@ -43,6 +43,11 @@ class Connections:
             self._arm()
         return member
 
+    def is_privileged(self, listener: str) -> bool:
+        """Whether other brokers connect there: to brokers, or to a controller."""
+        listeners = self.admissions.listeners
+        return listener == listeners.inter_broker or listeners.is_controller(listener)
+
     def forget(self, member: ClientConnection) -> None:
         self._members.discard(member)
         self._full.discard(member)

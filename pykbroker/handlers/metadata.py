@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 logger = get_logger("pykbroker.handlers.metadata")
 
 CONSUMER_OFFSETS = "__consumer_offsets"
+CREATION_VERSION = 4
+"""Of CreateTopics: its quota refuses nothing, and the answer does not describe the topic."""
 
 
 @handles(MetadataRequest)
@@ -116,7 +118,9 @@ async def _create(names: list[str], ctx: Context) -> dict[str, ErrorCode]:
     )
     mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=1 << 15)
     try:
-        response = await ctx.broker.controller.call(request, charge=mutation.record)
+        response = await ctx.broker.controller.call(
+            request, charge=mutation.record, origin=ctx.origin(CREATION_VERSION)
+        )
     except KafkaError as error:
         logger.warning("automatic topic creation failed", topics=plain, reason=str(error))
         return {}

@@ -1,6 +1,4 @@
-"""InitProducerId and AllocateProducerIds.
-
-InitProducerId: v3 the producer's own id and epoch (KIP-360) - v4 PRODUCER_FENCED - v6 two-phase
+"""InitProducerId: v3 the producer's own id and epoch (KIP-360) - v4 PRODUCER_FENCED - v6 two-phase
 commit (KIP-939), hidden
 """
 
@@ -11,10 +9,6 @@ from typing import TYPE_CHECKING
 from pykbroker.handlers.api import handles
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
-from wire.messages.allocate_producer_ids import (
-    AllocateProducerIdsRequest,
-    AllocateProducerIdsResponse,
-)
 from wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 if TYPE_CHECKING:
@@ -55,11 +49,3 @@ def _transactional(transactional_id: str) -> ErrorCode:
     if not transactional_id:
         return ErrorCode.INVALID_REQUEST
     return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-
-
-@handles(AllocateProducerIdsRequest)
-async def allocate_producer_ids(
-    request: AllocateProducerIdsRequest, ctx: Context
-) -> AllocateProducerIdsResponse:
-    response: AllocateProducerIdsResponse = await ctx.broker.controller.call(request)
-    return response

@@ -28,4 +28,6 @@ def describe_client_quotas(
 async def alter_client_quotas(
     request: AlterClientQuotasRequest, ctx: Context
 ) -> AlterClientQuotasResponse:
-    return cast("AlterClientQuotasResponse", await ctx.broker.controller.call(request))
+    return cast(
+        "AlterClientQuotasResponse", await ctx.broker.controller.call(request, origin=ctx.origin())
+    )

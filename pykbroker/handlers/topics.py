@@ -43,7 +43,7 @@ async def create_topics(request: CreateTopicsRequest, ctx: Context) -> CreateTop
     mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=6)
     try:
         response: CreateTopicsResponse = await ctx.broker.controller.call(
-            request, charge=mutation.record
+            request, charge=mutation.record, origin=ctx.origin()
         )
     except KafkaError as error:
         return CreateTopicsResponse(
@@ -71,7 +71,7 @@ def _add_configs(
     )
     asked = {topic.name: topic.configs for topic in request.topics}
     for result in response.topics:
-        if result.error_code == ErrorCode.NONE:
+        if result.error_code == ErrorCode.NONE and not result.configs:
             overrides = {c.name: c.value for c in asked[result.name] if c.value is not None}
             result.configs = [
                 CreatableTopicConfigs(
@@ -91,7 +91,7 @@ async def delete_topics(request: DeleteTopicsRequest, ctx: Context) -> DeleteTop
         raise KafkaError(ErrorCode.INVALID_REQUEST, "This version does not support topic deletion.")
     mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=5)
     response: DeleteTopicsResponse = await ctx.broker.controller.call(
-        request, charge=mutation.record
+        request, charge=mutation.record, origin=ctx.origin()
     )
     response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
     return response
@@ -103,7 +103,7 @@ async def create_partitions(
 ) -> CreatePartitionsResponse:
     mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=3)
     response: CreatePartitionsResponse = await ctx.broker.controller.call(
-        request, charge=mutation.record
+        request, charge=mutation.record, origin=ctx.origin()
     )
     response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
     return response
@@ -111,7 +111,7 @@ async def create_partitions(
 
 @handles(ElectLeadersRequest)
 async def elect_leaders(request: ElectLeadersRequest, ctx: Context) -> ElectLeadersResponse:
-    response: ElectLeadersResponse = await ctx.broker.controller.call(request)
+    response: ElectLeadersResponse = await ctx.broker.controller.call(request, origin=ctx.origin())
     return response
 
 
@@ -119,7 +119,9 @@ async def elect_leaders(request: ElectLeadersRequest, ctx: Context) -> ElectLead
 async def alter_partition_reassignments(
     request: AlterPartitionReassignmentsRequest, ctx: Context
 ) -> AlterPartitionReassignmentsResponse:
-    response: AlterPartitionReassignmentsResponse = await ctx.broker.controller.call(request)
+    response: AlterPartitionReassignmentsResponse = await ctx.broker.controller.call(
+        request, origin=ctx.origin()
+    )
     return response
 
 
@@ -127,5 +129,7 @@ async def alter_partition_reassignments(
 async def list_partition_reassignments(
     request: ListPartitionReassignmentsRequest, ctx: Context
 ) -> ListPartitionReassignmentsResponse:
-    response: ListPartitionReassignmentsResponse = await ctx.broker.controller.call(request)
+    response: ListPartitionReassignmentsResponse = await ctx.broker.controller.call(
+        request, origin=ctx.origin()
+    )
     return response

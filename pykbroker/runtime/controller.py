@@ -19,6 +19,7 @@ import anyio
 from pykbroker.log import get_logger
 from pykbroker.ports import Compare, Delete, Put, StoreUnavailable
 from pykbroker.runtime.controller_batch import Batch, NotController, Pending
+from pykbroker.runtime.waiters import Bell
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.brokers import next_to_settle, settle
 from pykbroker.state.controller.decide import decide
@@ -67,10 +68,10 @@ class Controller:
         """``endpoints`` are where other processes ask this one while it holds the office."""
         self.is_active = False
         """Whether this process holds the office."""
-        self.changed = anyio.Event()
-        """Set, and replaced, when requests begin to be taken here."""
+        self.news = Bell(clock)
+        """Rung when requests begin to be taken here, and by whoever knows of another controller."""
+        self.node_id = node_id
         self._is_open = False
-        self._node_id = node_id
         self._store = store
         self._follower = follower
         self._settings = settings
@@ -127,7 +128,7 @@ class Controller:
 
     async def _campaign(self, lease: Lease) -> None:
         self._record = RegisterControllerRecord(
-            controller_id=self._node_id,
+            controller_id=self.node_id,
             incarnation_id=self._rng.randbytes(16),
             end_points=self._endpoints,
         )
@@ -188,8 +189,7 @@ class Controller:
     def _open_queue(self) -> None:
         if not self._is_open:
             self._is_open = True
-            changed, self.changed = self.changed, anyio.Event()
-            changed.set()
+            self.news.ring()
 
     def _close_queue(self) -> None:
         self._is_open = False
@@ -373,32 +373,3 @@ def _operation(change: Change) -> Put | Delete:
     if change.value is None:
         return Delete(change.key)
     return Put(change.key, encode_value(change.value))
-
-
-class ControllerClient:
-    """How the rest of a broker asks the active controller."""
-
-    def __init__(self, controller: Controller, clock: Clock, timeout_ms: int = 30_000) -> None:
-        """``timeout_ms`` bounds requests that name no timeout of their own."""
-        self._controller = controller
-        self._clock = clock
-        self._timeout_ms = timeout_ms
-
-    async def call(self, request: Request, *, charge: Callable[[int], None] | None = None) -> Any:
-        """The response, once this broker's own image shows what it says. Raises KafkaError.
-
-        Waits for a controller as long as the request allows. ``charge`` takes what partitions are
-        created and deleted from the client's quota.
-        """
-        timeout_ms = getattr(request, "timeout_ms", 0)
-        deadline_ms = self._clock.monotonic_ms() + (timeout_ms or self._timeout_ms)
-        while True:
-            try:
-                return await self._controller.call(request, deadline_ms, charge)
-            except NotController:
-                changed = self._controller.changed
-                timer = self._clock.call_at(deadline_ms, changed.set)
-                await changed.wait()
-                timer.cancel()
-            if self._clock.monotonic_ms() >= deadline_ms:
-                raise KafkaError(ErrorCode.NOT_CONTROLLER, "There is no controller.")

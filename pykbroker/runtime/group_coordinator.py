@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
-    from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.replica_manager import Partition, ReplicaManager

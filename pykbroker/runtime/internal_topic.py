@@ -19,7 +19,7 @@ from wire.errors import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.metadata import Images
     from wire.messages.create_topics import CreatableTopic
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, MetadataStore
-    from pykbroker.runtime.controller import Controller, ControllerClient
+    from pykbroker.runtime.controller import Controller
+    from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.metadata import MetadataFollower
     from pykbroker.state.controller.image import Endpoint
     from pykbroker.state.types import NodeId

@@ -83,6 +83,12 @@ class MetadataFollower:
         self.loaded_ms = self._clock.monotonic_ms()
         self.images.publish(self.replay.load(snapshot))
 
+    async def catch_up(self) -> None:
+        """Until the image shows all that was written before this was called. Raises
+        StoreUnavailable."""
+        snapshot = await self._store.read(keys.CONTROLLER_EPOCH)
+        await self.images.wait_for(snapshot.revision)
+
     async def wait_for_news(self, revision: int) -> None:
         """After a write that was refused at ``revision``: until what refused it is known here.
 

@@ -14,7 +14,7 @@ from wire.errors import ErrorCode
 from wire.messages.allocate_producer_ids import AllocateProducerIdsRequest
 
 if TYPE_CHECKING:
-    from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.metadata import Images
     from pykbroker.state.types import NodeId
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
-    from pykbroker.runtime.controller import ControllerClient
+    from pykbroker.runtime.broker_link import BrokerLinks
+    from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.group_coordinator import GroupCoordinator
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.producer_ids import ProducerIds
@@ -24,6 +25,7 @@ class Services:
     """Filled in once, by keyword, before the first request."""
 
     __slots__ = (
+        "_links",
         "clock",
         "controller",
         "fetch_sessions",
@@ -56,6 +58,7 @@ class Services:
         telemetry: Telemetry,
         producer_ids: ProducerIds,
         spawn: Callable[..., object],
+        links: Callable[[], BrokerLinks],
         metrics: Any = None,
     ) -> None:
         self.node_id = node_id
@@ -72,4 +75,10 @@ class Services:
         self.producer_ids = producer_ids
         self.spawn = spawn
         """Starts a coroutine function in the broker's task group."""
+        self._links = links
         self.metrics = metrics
+
+    @property
+    def links(self) -> BrokerLinks:
+        """To other brokers. A broker that asks nobody never loads them."""
+        return self._links()

@@ -9,8 +9,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import anyio
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pykbroker.ports import Clock
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -88,3 +92,31 @@ def gather(parts: Sequence[Deferral[T]]) -> Deferral[list[T]]:
     for index, part in enumerate(parts):
         part.when_done(partial(arrived, index))
     return result
+
+
+class Bell:
+    """Wakes everybody who waits for something to change; what has changed they see themselves."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.rung = 0
+        """Take this before looking, and hand it to ``wait``: then nothing is missed."""
+        self._clock = clock
+        self._waiting: set[anyio.Event] = set()
+
+    def ring(self) -> None:
+        self.rung += 1
+        for event in self._waiting:
+            event.set()
+
+    async def wait(self, rung: int, until_ms: int) -> None:
+        """Until it has rung since ``rung`` was taken, or the time has come."""
+        if self.rung != rung:
+            return
+        event = anyio.Event()
+        self._waiting.add(event)
+        timer = self._clock.call_at(until_ms, event.set)
+        try:
+            await event.wait()
+        finally:
+            timer.cancel()
+            self._waiting.discard(event)

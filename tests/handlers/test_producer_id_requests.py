@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from pykbroker.handlers import inter_broker as _inter_broker  # noqa: F401
 from pykbroker.handlers import producer_ids as _registered  # noqa: F401
 from pykbroker.state.errors import KafkaError
 from tests.support.cluster_broker import ClusterBroker

@@ -274,7 +274,7 @@ async def test_of_several_processes_one_has_the_office_and_the_next_takes_over()
         await until(lambda: any(p.controller.is_active for p in others))
         (second,) = [p for p in others if p.controller.is_active]
         assert second.images.current.controller_epoch == 1
-        fenced = second.images.current.brokers[first.controller._node_id].fenced
+        fenced = second.images.current.brokers[first.controller.node_id].fenced
         assert fenced, "its lease is gone"
 
 

@@ -222,7 +222,7 @@ async def test_the_cluster_is_whole_whatever_happened(seed: int) -> None:
         assert image.revision == (await chaos.inner.read("/")).revision
         for process in chaos.processes.values():
             assert process.images.current == image
-        assert image.controller_id == active.controller._node_id
+        assert image.controller_id == active.controller.node_id
         assert not replay.orphans
         assert set(image.brokers) == set(replay.live) == set(NODES)
         for node, live in replay.live.items():

@@ -57,7 +57,7 @@ class AdminBroker:
         empty = MetadataImage()
         self._tell(delta_between(empty, self.images.current))
 
-    async def call(self, request: Request) -> Response:
+    async def call(self, request: Request, **_: Any) -> Response:
         """The controller: decide, store, tell."""
         self.forwarded.append(request)
         before = self.images.current

@@ -10,6 +10,7 @@ from pykbroker.handlers.api import HANDLERS, Connection, Context
 from pykbroker.ports import Peer
 from pykbroker.runtime.metadata import Images
 from pykbroker.runtime.producer_ids import ProducerIds
+from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.controller.decide import decide
 from pykbroker.state.controller.replay import difference
 from pykbroker.state.errors import KafkaError
@@ -19,6 +20,7 @@ from tests.support.manual_clock import ManualClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pykbroker.runtime.controller_client import Origin
     from pykbroker.runtime.services import Services
     from tests.support.cluster_images import Cluster
     from wire.errors import ErrorCode
@@ -60,6 +62,8 @@ class ClusterBroker:
         self.permits: int | None = None
         self.strict_since: list[int] = []
         self.asked: list[Request] = []
+        self._spawned: list[tuple[Any, ...]] = []
+        self.origins: list[Origin | None] = []
         self.fails_with: KafkaError | None = None
         self.offsets_created = 0
         self.publish()
@@ -67,7 +71,17 @@ class ClusterBroker:
     def publish(self) -> None:
         self.images.publish(difference(self.images.current, self.cluster.image))
 
-    async def call(self, request: Request, *, charge: Callable[[int], None] | None = None) -> Any:
+    async def call(
+        self,
+        request: Request,
+        *,
+        charge: Callable[[int], None] | None = None,
+        origin: Origin | None = None,
+    ) -> Any:
+        self.origins.append(origin)
+        return await self.serve(request, charge)
+
+    async def serve(self, request: Request, charge: Callable[[int], None] | None = None) -> Any:
         self.asked.append(request)
         if self.fails_with is not None:
             raise self.fails_with
@@ -83,7 +97,22 @@ class ClusterBroker:
         broker = cast("Services", self)
         context = Context(broker, connection, request.api_key, version, "client", 1, 0)
         answer = HANDLERS[request.api_key](request, context)
+        if isinstance(answer, Deferral):
+            return await self._completed(answer)
         return await answer if hasattr(answer, "__await__") else answer
+
+    async def _completed(self, deferral: Deferral[Any]) -> Any:
+        """What the handler left to be done in the background is done here."""
+        found: list[Any] = []
+        deferral.when_done(found.append)
+        while self._spawned:
+            function, *arguments = self._spawned.pop(0)
+            await function(*arguments)
+        (answer,) = found
+        return answer
+
+    def spawn(self, function: Any, *arguments: Any) -> None:
+        self._spawned.append((function, *arguments))
 
     async def refusal(self, request: Request, **options: Any) -> ErrorCode:
         try:

@@ -21,7 +21,7 @@ from pykbroker.edges.memory_disk import MemoryDisk
 from pykbroker.edges.metadata_store.memory import MemoryStore
 from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import InlineWorkers
-from pykbroker.runtime.controller import ControllerClient
+from pykbroker.runtime.controller_client import ControllerClient
 from pykbroker.state.types import TopicPartition
 from tests.support.in_process import Wire
 from wire.apis import API_BY_KEY, request_header_version, response_header_version

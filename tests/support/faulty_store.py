@@ -11,7 +11,8 @@ import anyio
 
 from pykbroker.config.settings import DynamicSettings, Settings
 from pykbroker.ports import StoreUnavailable
-from pykbroker.runtime.controller import Controller, ControllerClient
+from pykbroker.runtime.controller import Controller
+from pykbroker.runtime.controller_client import ControllerClient
 from pykbroker.runtime.membership import Announcement, Membership
 from pykbroker.runtime.metadata import Images, MetadataFollower
 from pykbroker.state.types import NodeId

@@ -5,6 +5,7 @@ v1 recovery state (KIP-704) - v2 topic ids (KIP-841) - v3 broker epochs (KIP-903
 
 from __future__ import annotations
 
+from wire.errors import ErrorCode
 from wire.schema import (
     ZERO_UUID,
     Request,
@@ -78,3 +79,20 @@ def upgrade(request: AlterPartitionRequest, version: int) -> AlterPartitionReque
                 ]
                 partition.new_isr = []
     return request
+
+
+_BEFORE_IDS = {
+    int(ErrorCode.UNKNOWN_TOPIC_ID): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    int(ErrorCode.INELIGIBLE_REPLICA): ErrorCode.OPERATION_NOT_ATTEMPTED,
+    int(ErrorCode.NEW_LEADER_ELECTED): ErrorCode.FENCED_LEADER_EPOCH,
+}
+
+
+def downgrade(response: AlterPartitionResponse, version: int) -> AlterPartitionResponse:
+    """Errors that v2 brought."""
+    if version < 2:
+        for topic in response.topics:
+            for partition in topic.partitions:
+                code = partition.error_code
+                partition.error_code = _BEFORE_IDS.get(code, code)
+    return response

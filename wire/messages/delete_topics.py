@@ -43,6 +43,16 @@ def upgrade(request: DeleteTopicsRequest, version: int) -> DeleteTopicsRequest:
     )
 
 
+def restore(request: DeleteTopicsRequest, version: int) -> DeleteTopicsRequest:
+    """An id has no place before v6: it is left for the codec to refuse."""
+    if version >= 6 or any(topic.name is None for topic in request.topics):
+        return request
+    return DeleteTopicsRequest(
+        topic_names=[topic.name for topic in request.topics if topic.name is not None],
+        timeout_ms=request.timeout_ms,
+    )
+
+
 def downgrade(response: DeleteTopicsResponse, version: int) -> DeleteTopicsResponse:
     if version < 3:
         for topic in response.responses:

@@ -46,3 +46,20 @@ def upgrade(request: UpdateFeaturesRequest, version: int) -> UpdateFeaturesReque
             update.upgrade_type = SAFE_DOWNGRADE if update.allow_downgrade else UPGRADE
             update.allow_downgrade = False
     return request
+
+
+def restore(request: UpdateFeaturesRequest, version: int) -> UpdateFeaturesRequest:
+    if version > 0:
+        return request
+    return UpdateFeaturesRequest(
+        timeout_ms=request.timeout_ms,
+        feature_updates=[
+            FeatureUpdateKey(
+                feature=update.feature,
+                max_version_level=update.max_version_level,
+                allow_downgrade=update.upgrade_type != UPGRADE,
+            )
+            for update in request.feature_updates
+        ],
+        validate_only=request.validate_only,
+    )

@@ -23,6 +23,7 @@ _DECISIONS: Mapping[int, tuple[str, str]] = {
     ApiKey.DELETE_TOPICS: ("topics", "delete_topics"),
     ApiKey.CREATE_PARTITIONS: ("partitions", "create_partitions"),
     ApiKey.ELECT_LEADERS: ("election_requests", "elect_leaders"),
+    ApiKey.ALTER_PARTITION: ("alter_partition", "alter_partition"),
     ApiKey.ALTER_PARTITION_REASSIGNMENTS: ("reassignments", "alter_partition_reassignments"),
     ApiKey.LIST_PARTITION_REASSIGNMENTS: ("reassignments", "list_partition_reassignments"),
     ApiKey.BROKER_HEARTBEAT: ("brokers", "broker_heartbeat"),

@@ -61,18 +61,28 @@ class Elections:
         election: Election | None = None,
     ) -> bool:
         """Whether the partition changes. ``election`` overrides what the topic's settings say."""
+        return self.after(topic, index, target, election) is not None
+
+    def after(
+        self,
+        topic: TopicImage,
+        index: int,
+        target: Target | None = None,
+        election: Election | None = None,
+    ) -> PartitionImage | None:
+        """What becomes of the partition; None when nothing does."""
         before = topic.partitions[index]
         electorate = self.electorate(topic)
         if election is not None:
             electorate = Electorate(electorate.is_active, electorate.min_isr, election)
         after = elect(before, electorate, target)
         if after is None:
-            return False
+            return None
         key = partition_key(topic.topic_id, index)
         self.changes.append(Change(key, partition_record(topic.topic_id, index, after)))
         if is_unclean(before, after):
             self.notes.append(_unclean(topic, index, before, after))
-        return True
+        return after
 
 
 def _unclean(topic: TopicImage, index: int, before: PartitionImage, after: PartitionImage) -> Note:
