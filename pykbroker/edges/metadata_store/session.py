@@ -57,7 +57,7 @@ class Session(Conversation):
 
     def buffer_updated(self, size: int) -> None:
         super().buffer_updated(size)
-        if self._reader.greeted and not self._welcomed:
+        if self._reader.greeted and not self._welcomed and not self.ended.is_set():
             self._welcomed = True
             self._begin(0, self._welcome)
 
