@@ -106,7 +106,7 @@ class MetadataFollower:
                 await self._follow()
             except WatchCompacted:
                 logger.info("metadata is read anew", revision=self.images.current.revision)
-                await self._reload()
+                await self.load_when_available()
             except StoreUnavailable as error:
                 logger.warning("metadata store unavailable", reason=str(error))
                 await self._clock.sleep(RETRY_MS)
@@ -117,7 +117,8 @@ class MetadataFollower:
             async for update in watch:
                 self.images.publish(self.replay.apply(update))
 
-    async def _reload(self) -> None:
+    async def load_when_available(self) -> None:
+        """``load``, however long the store does not answer."""
         while True:
             try:
                 await self.load()
