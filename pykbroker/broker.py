@@ -39,6 +39,7 @@ from pykbroker.runtime.services import Services
 from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.runtime.telemetry import Telemetry
 from pykbroker.state.controller import keys
+from pykbroker.state.controller.facts import encode_value
 from pykbroker.state.controller.image import Endpoint
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchSessionCache
@@ -65,11 +66,13 @@ if TYPE_CHECKING:
         Server,
         Workers,
     )
-    from pykbroker.state.types import TopicId, TopicPartition
     from pykbroker.runtime.broker_link import BrokerLinks
     from pykbroker.runtime.replication import Replication
+    from pykbroker.state.types import TopicId, TopicPartition
 
 logger = get_logger("pykbroker.broker")
+
+RETRY_MS = 250
 
 
 class World(NamedTuple):
@@ -125,10 +128,10 @@ class Broker:
             ignored_names=ignored_names,
         )
         self.listeners: list[Server] = []
+        self._links: BrokerLinks | None = None
 
     def stop(self) -> None:
         self._stop.set()
-        self._links: BrokerLinks | None = None
 
     async def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
@@ -165,33 +168,59 @@ class Broker:
                 tasks.start_soon(membership.run)
                 tasks.start_soon(self.logs.run)
                 tasks.start_soon(services.replicas.run)
-                await membership.unfenced.wait()
-                await self._listen(sockets, services)
-                http = self._serve_http(services, tasks)
-                on_ready(self._ready(sockets, http))
-                self._remove_strays(images)
-                await self._stop.wait()
+                if await self._is_wanted(membership):
+                    services.replicas.replicate(
+                        partial(self._replication, services, membership, tasks)
+                    )
+                    await self._listen(sockets, services)
+                    http = self._serve_http(services, tasks)
+                    on_ready(self._ready(sockets, http))
+                    self._remove_strays(images)
+                    await self._stop.wait()
                 await self._shut_down(membership, services)
                 tasks.cancel_scope.cancel()
         finally:
             for bound in sockets.values():
                 bound.close()
 
+    async def _is_wanted(self, membership: Membership) -> bool:
+        """Once the cluster counts on this broker; False when it is told to stop before that."""
+
+        async def told_to_stop() -> None:
+            await self._stop.wait()
+            waiting.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(told_to_stop)
+            await membership.unfenced.wait()
+            waiting.cancel_scope.cancel()
+        return not self._stop.is_set()
+
     async def _load(self, follower: MetadataFollower) -> None:
         try:
-            await follower.load()
+            await follower.load_when_available()
         except DecodeError as error:
             raise UnusableStore(f"the metadata is not of this version: {error}") from error
 
     async def _cluster_id(self, stored: str | None, store: MetadataStore) -> str:
-        """The data's, else the store's, else a new one; that they agree is checked later."""
+        """The data's, else the store's, else a new one; that they agree is checked later.
+
+        Of several brokers that start a cluster together one names it.
+        """
         if stored is not None:
             return stored
-        found = await store.read(keys.CLUSTER_ID)
-        for item in found.items:
-            if item.key == keys.CLUSTER_ID:
-                return item.value.decode()
-        return uuid_text(self._world.rng.randbytes(16))
+        proposed = uuid_text(self._world.rng.randbytes(16))
+        while True:
+            try:
+                found = await store.read(keys.CLUSTER_ID)
+                for item in found.items:
+                    if item.key == keys.CLUSTER_ID:
+                        return item.value.decode()
+                put = Put(keys.CLUSTER_ID, encode_value(proposed))
+                await store.transact([Compare(keys.CLUSTER_ID, 0)], [put])
+            except StoreUnavailable as error:
+                logger.warning("metadata store unavailable", reason=str(error))
+                await self._world.clock.sleep(RETRY_MS)
 
     def _build(
         self,
@@ -250,41 +279,12 @@ class Broker:
             telemetry=telemetry,
             producer_ids=ProducerIds(self.node_id, images, client),
             spawn=tasks.start_soon,
+            links=links,
             metrics=Metrics(),
         )
         self.connections = Connections(services)
         return services, controller
 
-    def _announcement(self, cluster_id: str, sockets: dict[str, Bound]) -> Announcement:
-        return Announcement(
-            node_id=self.node_id,
-            cluster_id=cluster_id,
-            incarnation_id=self._world.rng.randbytes(16),
-            endpoints=tuple(_endpoint(listener) for listener in self._advertised(sockets)),
-            rack=self.settings.current.str("broker.rack"),
-            is_controller=CONTROLLER_ROLE in self.settings.current.list("process.roles"),
-            is_broker=BROKER_ROLE in self.settings.current.list("process.roles"),
-            log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
-            clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
-        )
-
-    def _controller_endpoints(self, sockets: dict[str, Bound]) -> list[Endpoint]:
-        """Where brokers reach this process; a controller that is no broker has no other place
-        than its controller listeners."""
-        own = self._configured
-        offered = [a for a in self._advertised(sockets) if a.name == own.inter_broker]
-        if not offered:
-            ports = {name: bound.port for name, bound in sockets.items()}
-            bound = own.with_ports(ports, self._world.hostname).bound
-            offered = [
-                a._replace(host=a.host or self._world.hostname)
-                for a in bound
-            links=links,
-                if own.is_controller(a.name)
-            ]
-        return [_endpoint(listener) for listener in offered]
-
-    def _advertised(self, sockets: dict[str, Bound]) -> tuple[ListenerAddress, ...]:
     def _open_links(self, images: Images, tasks: TaskGroup) -> BrokerLinks:
         if self._links is None:
             from pykbroker.runtime.broker_link import BrokerLinks
@@ -317,6 +317,35 @@ class Broker:
             services.metrics.add_source(replication.readings)
         return replication
 
+    def _announcement(self, cluster_id: str, sockets: dict[str, Bound]) -> Announcement:
+        return Announcement(
+            node_id=self.node_id,
+            cluster_id=cluster_id,
+            incarnation_id=self._world.rng.randbytes(16),
+            endpoints=tuple(_endpoint(listener) for listener in self._advertised(sockets)),
+            rack=self.settings.current.str("broker.rack"),
+            is_controller=CONTROLLER_ROLE in self.settings.current.list("process.roles"),
+            is_broker=BROKER_ROLE in self.settings.current.list("process.roles"),
+            log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
+            clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
+        )
+
+    def _controller_endpoints(self, sockets: dict[str, Bound]) -> list[Endpoint]:
+        """Where brokers reach this process; a controller that is no broker has no other place
+        than its controller listeners."""
+        own = self._configured
+        offered = [a for a in self._advertised(sockets) if a.name == own.inter_broker]
+        if not offered:
+            ports = {name: bound.port for name, bound in sockets.items()}
+            bound = own.with_ports(ports, self._world.hostname).bound
+            offered = [
+                a._replace(host=a.host or self._world.hostname)
+                for a in bound
+                if own.is_controller(a.name)
+            ]
+        return [_endpoint(listener) for listener in offered]
+
+    def _advertised(self, sockets: dict[str, Bound]) -> tuple[ListenerAddress, ...]:
         ports = {name: bound.port for name, bound in sockets.items()}
         return self._configured.with_ports(ports, self._world.hostname).advertised
 
@@ -378,11 +407,14 @@ class Broker:
                 listener.stop_accepting()
             broker_epoch = await self._leave_leaderships(membership)
             services.groups.stop()
+            services.replicas.stop_replicating()
             for listener in self.listeners:
                 listener.close_connections()
             self.connections.close()
             await self.logs.close(broker_epoch)
             await membership.leave()
+            if self._links is not None:
+                self._links.close()
             for listener in self.listeners:
                 listener.abort_connections()
             logger.info("stopped", node_id=self.node_id)
@@ -403,5 +435,3 @@ class Broker:
 def _endpoint(listener: ListenerAddress) -> Endpoint:
     protocol = SECURITY_PROTOCOLS[listener.security_protocol]
     return Endpoint(listener.name, listener.host, listener.port, protocol)
-            if self._links is not None:
-                self._links.close()

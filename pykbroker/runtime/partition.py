@@ -417,15 +417,24 @@ class Partition:
     def isr_settled(self) -> None:
         """Nothing is pending any more: who waited for that to join does not wait for its next
         fetch as well."""
+        self._advance()
         state = self.state
-        for node, follower in state.followers.items():
-            if (
-                node not in state.isr
-                and follower.last_fetch_ms is not None
-                and self._expand_isr(node)
+        waiting = [
+            node
+            for node, follower in state.followers.items()
+            if node not in state.isr and follower.last_fetch_ms is not None
+        ]
+        if not waiting:
+            return
+        end = self.log.log_end_offset
+        now_ms = self._shared.clock.monotonic_ms()
+        max_lag_ms = self._shared.settings.current.int("replica.lag.time.max.ms")
+        for node in waiting:
+            # Who has just been put out would be let in for an old fetch else.
+            if state.followers[node].is_caught_up(end, now_ms, max_lag_ms) and self._expand_isr(
+                node
             ):
                 break
-        self._advance()
 
     # Deleting records
 

@@ -57,6 +57,7 @@ class Cluster:
         self.disks: dict[int, MemoryDisk] = {}
         self.running: dict[int, Running] = {}
         self._tasks = tasks
+        self._lives = 0
         self._settings = {**SETTINGS, **settings}
 
     # Lives
@@ -77,7 +78,9 @@ class Cluster:
         async def store() -> AsyncIterator[MemoryStore]:
             yield self.store
 
-        world = World(clock, random.Random(node), disk, ThreadWorkers(), TcpNetwork(), store)
+        self._lives += 1
+        rng = random.Random(self._lives)
+        world = World(clock, rng, disk, ThreadWorkers(), TcpNetwork(), store)
         broker = Broker(loaded, world, log_dirs=["/logs"])
         ready = anyio.Event()
         self.running[node] = Running(broker, anyio.CancelScope(), anyio.Event())
