@@ -80,6 +80,7 @@ metadata.log.dir: Where the cluster's metadata is kept; the first log directory 
 min.insync.replicas: How many replicas must be in sync for a write with acks=all.
 node.id: The number of this broker in its cluster.
 num.partitions: Partitions of a topic that is created without saying how many.
+num.replica.fetchers: How many fetchers follow one leading broker.
 offset.metadata.max.bytes: The longest metadata that may be committed with an offset.
 offsets.commit.timeout.ms: How long a commit waits for the replicas of its partition.
 offsets.retention.check.interval.ms: How often expired offsets are looked for.
@@ -95,13 +96,20 @@ pykbroker.source.host: The local address of connections to other brokers and to 
 pykbroker.validate.records: Whether every record of a produced batch is read and checked, not the batch alone.
 quota.window.num: Samples kept to measure clients against their quotas.
 quota.window.size.seconds: How long one of these samples lasts.
+replica.alter.log.dirs.io.max.bytes.per.second: How fast replicas are moved between log directories.
+replica.fetch.backoff.ms: How long a follower waits at the most before it tries a failed leader again.
+replica.fetch.max.bytes: The most a follower asks of one partition at a time.
+replica.fetch.min.bytes: How much a follower waits for before it is answered.
+replica.fetch.response.max.bytes: The most a follower asks for at a time.
+replica.fetch.wait.max.ms: How long a follower's fetch waits for something new.
 replica.high.watermark.checkpoint.interval.ms: How often the high watermarks are written down.
+replica.lag.time.max.ms: How long a follower may be behind before it is no longer in sync.
+replica.selector.class: RackAwareReplicaSelector sends consumers to a replica in their own rack.
+replica.socket.timeout.ms: How long a follower waits for the answer to a fetch.
 request.timeout.ms: How long this broker waits for another one's answer.
 security.inter.broker.protocol: The protocol brokers use among themselves where no listener is named for that.
-socket.listen.backlog.size: How many connections the system queues before they are accepted.
-socket.receive.buffer.bytes: Receive buffer of server sockets; -1 leaves it to the system.
+socket.connection.setup.timeout.ms: How long a connection to another broker may take to come about.
 socket.request.max.bytes: The largest request; more closes the connection.
-socket.send.buffer.bytes: Send buffer of server sockets; -1 leaves it to the system.
 telemetry.max.bytes: The largest metrics push of a client, as it arrives.
 unclean.leader.election.enable: Whether a replica that is out of sync may lead when no other is left, losing records.
 segment.jitter.ms: At most how much earlier a segment rolls, chosen at random.

@@ -37,17 +37,19 @@ max.connection.creation.rate max.connections max.connections.per.ip
 max.connections.per.ip.overrides max.decompressed.message.bytes
 max.incremental.fetch.session.cache.slots
 max.request.partition.size.limit message.max.bytes metadata.log.dir min.insync.replicas
-node.id num.partitions
+node.id num.partitions num.replica.fetchers
 offset.metadata.max.bytes offsets.commit.timeout.ms offsets.retention.check.interval.ms
 offsets.retention.minutes offsets.topic.compression.codec offsets.topic.num.partitions
 offsets.topic.replication.factor offsets.topic.segment.bytes
 process.roles producer.id.expiration.check.interval.ms producer.id.expiration.ms
 pykbroker.source.host pykbroker.validate.records
 quota.window.num quota.window.size.seconds
-replica.high.watermark.checkpoint.interval.ms request.timeout.ms
+replica.alter.log.dirs.io.max.bytes.per.second replica.fetch.backoff.ms replica.fetch.max.bytes
+replica.fetch.min.bytes replica.fetch.response.max.bytes replica.fetch.wait.max.ms
+replica.high.watermark.checkpoint.interval.ms replica.lag.time.max.ms replica.selector.class
+replica.socket.timeout.ms request.timeout.ms
 security.inter.broker.protocol
-socket.listen.backlog.size socket.receive.buffer.bytes socket.request.max.bytes
-socket.send.buffer.bytes
+socket.connection.setup.timeout.ms socket.request.max.bytes
 telemetry.max.bytes
 unclean.leader.election.enable
 """.split()  # noqa: SIM905

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.services import Services
     from pykbroker.runtime.storage.log import PartitionLog
+    from pykbroker.state.fetch_session import FetchSessionCache
     from wire.messages.produce import PartitionProduceResponse
     from wire.records.batch import BatchHeader
     from wire.schema import Request
@@ -151,7 +152,7 @@ class Client:
 class Member(Client):
     """One broker, and a client of it."""
 
-    def __init__(self, broker: Broker, clock: TravelClock, ended: anyio.Event) -> None:
+    def __init__(self, broker: Neighbour, clock: TravelClock, ended: anyio.Event) -> None:
         super().__init__(broker)
         self.broker = broker
         self.clock = clock
@@ -235,6 +236,7 @@ class Neighbour(Broker):
     peers: list[Neighbour]
     controller: Controller | None = None
     images: Images
+    fetch_sessions: FetchSessionCache
 
     def _build(self, *args: Any) -> tuple[Services, Controller]:
         services, controller = super()._build(*args)
@@ -254,6 +256,7 @@ class Neighbour(Broker):
 
         services.controller.call = call  # type: ignore[method-assign]
         self.images = services.images
+        self.fetch_sessions = services.fetch_sessions
         return services, controller
 
 

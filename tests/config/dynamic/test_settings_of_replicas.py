@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.support.dynamic_settings import NAME, Member, Setting, changes, cluster
+from tests.support.dynamic_settings import NAME, Member, Setting, changes, cluster, until
 from wire.errors import ErrorCode
 from wire.messages.metadata import (
     MetadataRequest,
@@ -58,3 +58,21 @@ async def test_a_replica_that_is_not_in_sync_may_lead(setting: Setting) -> None:
         await second.alter(setting, "true", node=EVERYWHERE)
         while (await partition(second)).leader_id != 2:
             await anyio.sleep(0.01)
+
+
+@changes(broker="num.replica.fetchers")
+async def test_partitions_are_shared_by_more_fetchers(setting: Setting) -> None:
+    async with cluster() as brokers:
+        leader = await brokers.start(node=1)
+        follower = await brokers.start(node=2)
+        names = [NAME, chr(ord(NAME) + 1)]
+        for name in names:
+            await leader.create(name=name, replicas=[1, 2])
+            await leader.produce(name=name)
+        sessions = leader.broker.fetch_sessions
+        assert len(sessions) == 1
+        await follower.alter(setting, 2, node=EVERYWHERE)
+        await until(lambda: len(sessions) == 2)
+        for name in names:
+            await leader.produce(name=name)
+            assert follower.log(name).log_end_offset == 2
