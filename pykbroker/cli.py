@@ -8,9 +8,11 @@ command line or a property is wrong.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykbroker import __version__
 
@@ -35,7 +37,18 @@ pykbroker {version}: a Kafka broker.
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; the rest is in ``--help``."""
+    """Says what is wrong in one line; the rest is in ``--help``.
+
+    Every added argument asks a formatter whether it could be shown. Only help itself needs the one
+    that measures the terminal, and with that most of ``shutil``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=80))
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"pykbroker: {message}; see '{self.prog} --help'\n")
@@ -46,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="pykbroker", description="A Kafka broker: the real protocol, ready in a blink."
     )
     parser.add_argument("--version", action="version", version=f"pykbroker {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="pykbroker")
     _add_serve(commands.add_parser("serve", help="run a broker in the foreground"))
     take = commands.add_parser("import", help="take over an Apache Kafka data directory")
     take.add_argument("directory", metavar="DIR", help="its log directory; not changed")
@@ -135,6 +148,7 @@ def fail(message: str, code: int = 1) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Run until told to stop; the exit code."""
+    gc.disable()  # ``running`` enables it once everything is imported
     from pykbroker.config.settings import ConfigError
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -57,11 +58,19 @@ def start_logging(options: argparse.Namespace, node_id: int | None = None) -> No
 def run_loop(main: Callable[..., Any], *arguments: Any) -> int:
     try:
         code: int = anyio.run(
-            main, *arguments, backend="asyncio", backend_options=_backend_options()
+            _settled, main, arguments, backend="asyncio", backend_options=_backend_options()
         )
         return code
     except KeyboardInterrupt:
         return 130
+
+
+async def _settled(main: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
+    """What has been imported by now stays, and the garbage collector need not look at it."""
+    gc.freeze()
+    gc.enable()
+    code: int = await main(*arguments)
+    return code
 
 
 def _backend_options() -> dict[str, bool]:
