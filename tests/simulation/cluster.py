@@ -20,7 +20,6 @@ from tests.simulation.store import SimStore, StoreOfLife
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
 
     from pykbroker.ports import MetadataStore, StoreUpdate
     from tests.simulation.loop import OrderedTask
@@ -98,13 +97,17 @@ class Node:
         self.is_ready = False
         self.is_stopping = False
         self.disk_of_life: DiskOfLife | None = None
-        self.has_lost_power = False
-        """Since it was last in every ISR: what it held may be gone."""
         self._task: OrderedTask | None = None
 
     @property
     def is_running(self) -> bool:
         return self.life is not None
+
+    @property
+    def replicas(self) -> Any:
+        """The broker's ReplicaManager, once there is one."""
+        connections = getattr(self.broker, "connections", None)
+        return None if connections is None else connections._broker.replicas
 
     @property
     def is_frozen(self) -> bool:
@@ -190,7 +193,6 @@ class Node:
         if self.life is not None:
             self.cluster.trace.note("power", self.host)
             self.cluster.network.power_off(self.host)
-            self.has_lost_power = True
             self._die(self.life)
             self.disk.lose_power(self.cluster.rng)
 
@@ -275,6 +277,10 @@ class Cluster:
             self.failure = Violation(what)
             self.failure.__cause__ = cause
 
+    def new_rng(self) -> Random:
+        """For somebody whose choices shall not depend on what others do."""
+        return Random(self.rng.getrandbits(64))
+
     def check(self) -> None:
         if self.failure is not None:
             raise self.failure
@@ -294,15 +300,3 @@ class Cluster:
         life = handle._context.get(LIFE) if handle is not None else LIFE.get()
         if life is None or not life.is_dead:
             self.fail(f"escaped: {context.get('message')}", context.get("exception"))
-
-
-def networked(cluster: Cluster, host: str, life: Life) -> NetworkOfLife:
-    return NetworkOfLife(cluster.network, host, life)
-
-
-def store_context(store: MetadataStore) -> Callable[[], AbstractAsyncContextManager[MetadataStore]]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[MetadataStore]:
-        yield store
-
-    return opened

@@ -45,9 +45,12 @@ class Life:
         self.is_buried = False
         self.ran = False
         """Since somebody last looked."""
+        self.announced = b""
+        """How a broker's life registered itself, last."""
         self._held: deque[asyncio.Handle] = deque()
         self.context: Context = copy_context()
         self.context.run(LIFE.set, self)
+        _name_library(self.context)
 
     def __repr__(self) -> str:
         return f"Life({self.name})"
@@ -182,6 +185,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         life._held.clear()
 
 
+def _name_library(context: Context) -> None:
+    """As anyio.run does: callbacks outside of tasks are on asyncio as well."""
+    try:
+        from sniffio import current_async_library_cvar
+    except ImportError:
+        return
+    context.run(current_async_library_cvar.set, "asyncio")
+
+
 def _make_task(loop: Any, coroutine: Any, **options: Any) -> Any:
     return OrderedTask(coroutine, loop=loop, **options)
 
@@ -210,6 +222,9 @@ def _cancel_all(loop: VirtualLoop) -> None:
     """Let every task that is left unwind, whatever state the run ended in."""
     loop.after_turn = None
     loop.set_exception_handler(lambda *_: None)
+    # The run may have ended just before it would have been stopped.
+    loop.call_soon(loop.stop)
+    loop.run_forever()
     tasks = sorted(asyncio.all_tasks(loop), key=hash)
     for task in tasks:
         life = task.get_context().get(LIFE) if hasattr(task, "get_context") else None

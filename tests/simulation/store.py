@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from pykbroker.edges.metadata_store.memory import MemoryStore
-from pykbroker.ports import StoreUnavailable, StoreUpdate, WatchCompacted
+from pykbroker.ports import Put, StoreUnavailable, StoreUpdate, WatchCompacted
 from tests.simulation.clock import SimClock
 from tests.simulation.disk import Killed
 from tests.simulation.loop import Life
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from contextlib import AbstractAsyncContextManager
 
-    from pykbroker.ports import Compare, Delete, Put, StoreSnapshot, Transacted, Watch
+    from pykbroker.ports import Compare, Delete, StoreSnapshot, Transacted, Watch
     from tests.simulation.network import SimNetwork
 
 HOST = "store"
@@ -104,6 +104,9 @@ class StoreOfLife:
         self, compares: Iterable[Compare], operations: Iterable[Put | Delete]
     ) -> Transacted:
         compares, operations = list(compares), list(operations)
+        for operation in operations:
+            if isinstance(operation, Put) and operation.key.startswith("/brokers/"):
+                self._life.announced = operation.value
         inner = self._store.inner
         result: Transacted = await self._call(lambda: inner.transact(compares, operations))
         return result
