@@ -377,6 +377,9 @@ class Broker:
 
     def _ready(self, sockets: dict[str, Bound], http: str | None) -> Ready:
         addresses = tuple(a.address for a in self._advertised(sockets))
+        if not addresses:
+            endpoints = self._controller_endpoints(sockets)
+            addresses = tuple(format_address(e.host, e.port) for e in endpoints)
         logger.info("ready", node_id=self.node_id, listeners=",".join(addresses))
         return Ready(self.node_id, addresses, http)
 

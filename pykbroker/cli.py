@@ -89,6 +89,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--metadata",
         metavar="URL",
+        type=_metadata,
         help="where the cluster's metadata is: etcd://HOST:PORT[,HOST:PORT...], or tcp://HOST:PORT "
         "or unix:PATH of a process that serves it",
     )
@@ -121,6 +122,14 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _metadata(text: str) -> str:
+    if not text.startswith(("etcd://", "tcp://", "unix:/")):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not etcd://HOST:PORT, tcp://HOST:PORT or unix:/PATH"
+        )
+    return text
 
 
 def _count(text: str) -> int:

@@ -23,7 +23,7 @@ STORE_NAME = "metadata.sqlite"
 STORE_FILES = (STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm")
 SOCKET_NAME = "store.sock"
 CLUSTER_FILE = "cluster.json"
-OURS = frozenset((*STORE_FILES, SOCKET_NAME, CLUSTER_FILE, f"{CLUSTER_FILE}.tmp"))
+OURS = (*STORE_FILES, SOCKET_NAME, CLUSTER_FILE, f"{CLUSTER_FILE}.tmp")
 FORMAT = 1
 
 

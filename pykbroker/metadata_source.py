@@ -4,8 +4,8 @@ A store is opened by one process. Which one follows from what was asked for, the
 applies:
 
 - ``--metadata``: etcd, or the store that the process at that address serves;
-- ``controller.quorum.voters`` that names other processes: the first voter opens it, and serves it
-  on its controller listener;
+- ``controller.quorum.voters``: the first voter opens it, and serves it on its controller
+  listener; the same for the one server of ``controller.quorum.bootstrap.servers``;
 - ``--memory``: this process, for itself alone;
 - who serves the socket of the cluster directory; if nobody does, this process.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pykbroker.cluster_dir import SOCKET_NAME, STORE_NAME, check_directory
-from pykbroker.config.listeners import format_address
+from pykbroker.config.listeners import CONTROLLER_ROLE, format_address
 from pykbroker.log import get_logger
 from pykbroker.ports import UnusableStore
 
@@ -101,7 +101,7 @@ class MetadataSource:
         ):
             if self._serves_voters:
                 await tasks.start(self._serve_voters, store)
-            if self.directory is not None:
+            elif self.directory is not None:
                 tasks.start_soon(self._serve_directory, store, self.directory)
             yield store
             tasks.cancel_scope.cancel()
@@ -135,7 +135,7 @@ def metadata_source(
     clock: Clock,
     workers: Workers,
 ) -> MetadataSource:
-    """Raises DirectoryRefused."""
+    """Raises DirectoryRefused, UnusableStore."""
     settings = loaded.settings
     if options.metadata is not None:
         return MetadataSource(settings, clock, workers, address=options.metadata)
@@ -144,6 +144,16 @@ def metadata_source(
         host = format_address(voters[0].host or "localhost", voters[0].port)
         return MetadataSource(settings, clock, workers, address=f"tcp://{host}")
     is_host = bool(voters)
+    servers = settings.list("controller.quorum.bootstrap.servers")
+    if servers and not voters:
+        if CONTROLLER_ROLE not in settings.list("process.roles"):
+            return MetadataSource(settings, clock, workers, address=f"tcp://{servers[0]}")
+        if len(servers) > 1:
+            raise UnusableStore(
+                "several controllers are named by controller.quorum.bootstrap.servers: name them "
+                "by controller.quorum.voters, whose first one keeps the metadata"
+            )
+        is_host = True
     if options.memory:
         return MetadataSource(settings, clock, workers, serves_voters=is_host)
     directory = cluster_directory(loaded, options, log_dirs)

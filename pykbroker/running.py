@@ -16,7 +16,7 @@ import anyio
 
 from pykbroker import __version__
 from pykbroker.broker import Broker, World
-from pykbroker.cluster_dir import STORE_FILES
+from pykbroker.cluster_dir import OURS
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.log_sink import StreamSink, timestamp
 from pykbroker.edges.network import TcpNetwork
@@ -147,7 +147,7 @@ async def _serve_with_edges(
         world,
         log_dirs=log_dirs,
         http_port=options.http_port,
-        ignored_names=STORE_FILES,
+        ignored_names=OURS,
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_signals, broker)

@@ -11,7 +11,8 @@ EFFECTIVE = frozenset(
 advertised.listeners auto.create.topics.enable auto.leader.rebalance.enable
 broker.heartbeat.interval.ms broker.id broker.rack broker.session.timeout.ms
 compression.gzip.level compression.lz4.level compression.type compression.zstd.level
-connections.max.idle.ms controller.listener.names controller.quorum.voters
+connections.max.idle.ms controller.listener.names controller.quorum.bootstrap.servers
+controller.quorum.voters
 controller.quota.window.num controller.quota.window.size.seconds
 default.replication.factor delete.topic.enable
 fetch.max.bytes

@@ -146,8 +146,8 @@ def load_settings(
     if "broker.id" in static:
         static.setdefault("node.id", static["broker.id"])
     own_id = static.get("node.id", "1")
-    if brokers > 1 and "log.dirs" in static:
-        raise ConfigError("--brokers cannot be combined with log.dirs: use --data-dir")
+    if brokers > 1:
+        _check_alone(static)
     if data_dir is not None:
         static["log.dirs"] = broker_directory(data_dir, own_id)
     profile = local_profile(static, brokers=brokers, node_id=1 if node_id is None else node_id)
@@ -158,6 +158,15 @@ def load_settings(
     check_settings(settings)
     listeners = parse_listeners(settings)
     return Loaded(settings, listeners, warnings, _without_effect(static))
+
+
+def _check_alone(static: Mapping[str, str]) -> None:
+    """What one description of several brokers on one machine cannot hold."""
+    if "log.dirs" in static:
+        raise ConfigError("--brokers cannot be combined with log.dirs: use --data-dir")
+    for name in ("controller.quorum.voters", "controller.quorum.bootstrap.servers"):
+        if static.get(name):
+            raise ConfigError(f"--brokers cannot be combined with {name}")
 
 
 def _apply_address(

@@ -122,8 +122,9 @@ class Membership:
         and is fenced when its lease is gone.
         """
         self._stopping = True
-        if not self._announcement.is_broker:
-            return self.broker_epoch
+        if not self._announcement.is_broker or not self.unfenced.is_set():
+            # What was there at the start is what there is now.
+            return self._clean_epoch
         request = BrokerHeartbeatRequest(
             broker_id=self._announcement.node_id,
             broker_epoch=self.broker_epoch,
@@ -146,7 +147,10 @@ class Membership:
         """Give the lease up: the others see this broker go at once. ``run`` ends."""
         self._stopping = True
         if self._lease is not None:
-            await self._lease.revoke()
+            try:
+                await self._lease.revoke()
+            except StoreUnavailable as error:
+                logger.warning("lease not given up", reason=str(error))
         if self._scope is not None:
             self._scope.cancel()
 
