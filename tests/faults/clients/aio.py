@@ -1,0 +1,184 @@
+"""aiokafka under load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tests.faults.history import now
+from tests.faults.workload import (
+    BURST_S,
+    FLUSH_S,
+    OUTSTANDING,
+    Outstanding,
+    Pace,
+    Reading,
+    acks_of,
+)
+
+if TYPE_CHECKING:
+    from tests.faults.workload import Steering
+
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def run(steering: Steering) -> None:
+    asyncio.run(_run(steering))
+
+
+async def _run(steering: Steering) -> None:
+    options = steering.options
+    async with asyncio.TaskGroup() as tasks:
+        for i, sort in enumerate(options.producers):
+            tasks.create_task(produce(steering, sort, f"p{i}-{sort}"))
+        for i in range(options.members):
+            tasks.create_task(consume(steering, f"m{i}", "group"))
+        for i in range(options.readers):
+            tasks.create_task(consume(steering, f"r{i}", None))
+
+
+async def produce(steering: Steering, sort: str, name: str) -> None:
+    from aiokafka import AIOKafkaProducer
+
+    options = steering.options
+    recorder = steering.recorder(name)
+    acks, idempotent = acks_of(sort)
+    outstanding = Outstanding(recorder, acks, idempotent=idempotent)
+    chosen = steering.random(name)
+    while not steering.may_produce.is_set():
+        await asyncio.sleep(BURST_S)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=options.bootstrap,
+        acks="all" if acks == -1 else acks,
+        enable_idempotence=idempotent,
+        linger_ms=5,
+        request_timeout_ms=options.request_ms,
+        metadata_max_age_ms=5_000,
+    )
+    await producer.start()
+    pace = Pace(options.rate)
+    while not steering.must_stop_producing.is_set():
+        if outstanding.count < OUTSTANDING:
+            for _ in range(pace.due()):
+                partition = chosen.randrange(options.partitions)
+                val, done = outstanding.begin(f"{options.topic}-{partition}")
+                try:
+                    future = await producer.send(options.topic, val.encode(), partition=partition)
+                except Exception as error:  # it is in the history
+                    done(-1, type(error).__name__)
+                    continue
+                future.add_done_callback(lambda f, done=done: settle(f, done))
+        await asyncio.sleep(BURST_S)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(producer.flush(), FLUSH_S)
+    await producer.stop()
+    recorder.close()
+    steering.say(f"produced {name}")
+
+
+def settle(future: asyncio.Future[Any], done: Any) -> None:
+    if future.cancelled():
+        done(-1, "Cancelled")
+        return
+    error = future.exception()
+    if error is not None:
+        done(-1, type(error).__name__)
+    else:
+        result = future.result()
+        done(-1 if result is None else result.offset, None)
+
+
+async def consume(steering: Steering, name: str, group: str | None) -> None:
+    from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+    from aiokafka.errors import KafkaError
+
+    options = steering.options
+    recorder = steering.recorder(name)
+    reading = Reading(recorder, None if group is None else f"{options.topic}-{steering.kind}")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=options.bootstrap,
+        group_id=reading.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=options.session_ms,
+        heartbeat_interval_ms=options.session_ms // 3,
+        request_timeout_ms=options.request_ms,
+        fetch_max_wait_ms=200,
+        metadata_max_age_ms=5_000,
+    )
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        async def on_partitions_revoked(self, revoked: Any) -> None:
+            return
+
+        async def on_partitions_assigned(self, assigned: Any) -> None:
+            owned = sorted(f"{tp.topic}-{tp.partition}" for tp in assigned)
+            reading.assigned(owned, consumer._coordinator.generation, now())
+
+    await consumer.start()
+    every = [TopicPartition(options.topic, p) for p in range(options.partitions)]
+    if group is None:
+        consumer.assign(every)
+        reading.assigned([f"{tp.topic}-{tp.partition}" for tp in every], -1, now())
+    else:
+        consumer.subscribe([options.topic], listener=Listener())
+    while not steering.must_stop.is_set():
+        t0, assign = now(), reading.assign
+        try:
+            got = await consumer.getmany(timeout_ms=200)
+        except KafkaError as error:
+            recorder.write("trouble-reading", t0, err=repr(error))
+            continue
+        if reading.assign != assign:
+            owned = consumer.assignment()
+            got = {tp: records for tp, records in got.items() if tp in owned}
+        reading.polled(
+            t0,
+            {
+                f"{tp.topic}-{tp.partition}": [[r.offset, -1, r.value.decode()] for r in records]
+                for tp, records in got.items()
+                if records
+            },
+        )
+        if got and group is not None:
+            await commit(consumer, reading)
+        if steering.ends is not None:
+            await report(steering, reading, consumer)
+    await consumer.stop()
+    recorder.close()
+
+
+async def commit(consumer: Any, reading: Reading) -> None:
+    from aiokafka import TopicPartition
+    from aiokafka.errors import KafkaError
+
+    t0 = now()
+    offsets = dict(reading.positions)
+    parts = {}
+    for tp, off in offsets.items():
+        topic, _, number = tp.rpartition("-")
+        parts[TopicPartition(topic, int(number))] = off
+    reading.generation = consumer._coordinator.generation
+    try:
+        await consumer.commit(parts)
+    except KafkaError as error:
+        reading.committed(t0, offsets, type(error).__name__)
+    else:
+        reading.committed(t0, offsets, None)
+
+
+async def report(steering: Steering, reading: Reading, consumer: Any) -> None:
+    """``position`` waits until it is known: not for ever."""
+    from aiokafka.errors import KafkaError
+
+    positions = {}
+    try:
+        for tp in consumer.assignment():
+            position = await asyncio.wait_for(consumer.position(tp), 5)
+            positions[f"{tp.topic}-{tp.partition}"] = position
+    except (KafkaError, TimeoutError):
+        return  # asked for again
+    if positions:
+        steering.report_position(reading.recorder.proc, positions)

@@ -1,0 +1,238 @@
+"""One process of clients under load: python -m tests.faults.workload KIND OPTIONS-AS-JSON
+
+A kind is a client library; its producers, group members and readers each write a history of their
+own. Lines on standard input steer it:
+
+    produce              the producers begin (consumers run from the start)
+    stop-producing       they stop sending, and wait for what is under way
+    drain {tp: end}      members and readers say "drained NAME" once they have read so far
+    stop                 the process ends
+
+It says "ready", "produced", "drained NAME" and "stopped", each a line on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.faults.history import INFO, OK, Recorder, now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BURST_S = 0.02
+OUTSTANDING = 2000
+"""So many records of one producer wait for their acknowledgement at most."""
+FLUSH_S = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    bootstrap: str
+    topic: str
+    partitions: int
+    out: str
+    seed: int = 0
+    rate: int = 300
+    """Records a second, for each producer."""
+    producers: tuple[str, ...] = ("idempotent",)
+    """``idempotent``, or ``plain-`` and the acks."""
+    members: int = 0
+    readers: int = 0
+    session_ms: int = 6000
+    request_ms: int = 5000
+    """After this the clients give a silent broker up; their own default is half a minute."""
+
+
+class Steering:
+    """What the workers look at: is it time to send, to stop, and how far to read."""
+
+    def __init__(self, options: Options, kind: str) -> None:
+        self.options = options
+        self.kind = kind
+        self.may_produce = threading.Event()
+        self.must_stop_producing = threading.Event()
+        self.must_stop = threading.Event()
+        self.ends: dict[str, int] | None = None
+        self._said: set[str] = set()
+        self._lock = threading.Lock()
+
+    def recorder(self, name: str) -> Recorder:
+        proc = f"{self.kind}-{name}"
+        return Recorder(Path(self.options.out) / f"{proc}.jsonl", proc)
+
+    def random(self, name: str) -> random.Random:
+        return random.Random(f"{self.options.seed} {self.kind} {name}")
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            if text not in self._said:
+                self._said.add(text)
+                print(text, flush=True)
+
+    def report_position(self, name: str, positions: dict[str, int]) -> None:
+        """Of all partitions that a member or reader has."""
+        ends = self.ends
+        if ends is not None and all(off >= ends.get(tp, 0) for tp, off in positions.items()):
+            self.say(f"drained {name}")
+
+    def listen(self) -> None:
+        for line in sys.stdin:
+            command, _, rest = line.strip().partition(" ")
+            if command == "produce":
+                self.may_produce.set()
+            elif command == "stop-producing":
+                self.may_produce.set()
+                self.must_stop_producing.set()
+            elif command == "drain":
+                self.ends = json.loads(rest)
+            elif command == "stop":
+                break
+        self.must_stop_producing.set()
+        self.may_produce.set()
+        self.must_stop.set()
+
+
+class Pace:
+    """How many records are due by now."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._begun = time.monotonic()
+        self._taken = 0
+
+    def due(self, most: int = 100) -> int:
+        due = int((time.monotonic() - self._begun) * self._rate) - self._taken
+        if due > most:  # what was missed while nothing could be sent is not made up for
+            self._begun = time.monotonic() - (self._taken + most) / self._rate
+            due = most
+        self._taken += max(0, due)
+        return due
+
+
+class Outstanding:
+    """The sends of one producer that nobody has answered yet."""
+
+    def __init__(self, recorder: Recorder, acks: int, *, idempotent: bool) -> None:
+        self._recorder = recorder
+        self._acks = acks
+        self._idempotent = idempotent
+        self._counter = 0
+        self.count = 0
+
+    def begin(self, tp: str) -> tuple[str, Callable[[int, str | None], None]]:
+        """A fresh value, and what to call with its offset and error; a stock client tries again
+        by itself, so an error proves nothing.
+        """
+        self._counter += 1
+        self.count += 1
+        val = f"{self._recorder.proc}.{self._counter}"
+        t0 = now()
+
+        def done(off: int, error: str | None) -> None:
+            self.count -= 1
+            known = error is None and self._acks != 0
+            fields: dict[str, Any] = {"res": OK if known else INFO, "idem": self._idempotent}
+            if known:
+                fields["off"] = off
+            if error is not None:
+                fields["err"] = error
+            self._recorder.write("send", t0, tp=tp, val=val, acks=self._acks, **fields)
+
+        return val, done
+
+
+def acks_of(name: str) -> tuple[int, bool]:
+    """Acks, and whether it is idempotent."""
+    if name.startswith("idempotent"):
+        return -1, True
+    return {"all": -1, "1": 1, "0": 0}[name.removeprefix("plain-")], False
+
+
+class Reading:
+    """Writes down what a consumer does, whichever it is."""
+
+    def __init__(self, recorder: Recorder, group: str | None) -> None:
+        self.recorder = recorder
+        self.group = group
+        self.assign = 0
+        self.generation = -1
+        self.positions: dict[str, int] = {}
+
+    def assigned(self, owned: list[str], generation: int, t0: int) -> None:
+        self.assign += 1
+        self.generation = generation
+        self.positions = {tp: self.positions[tp] for tp in owned if tp in self.positions}
+        if self.group is not None and generation >= 0:
+            self.recorder.write("assign", t0, group=self.group, gen=generation, owned=owned, res=OK)
+
+    def polled(self, t0: int, recs: dict[str, list[list[Any]]]) -> None:
+        if not recs:
+            return
+        fields: dict[str, Any] = {"recs": recs, "assign": self.assign, "res": OK}
+        if self.group is not None:
+            fields["group"] = self.group
+        self.recorder.write("poll", t0, **fields)
+        for tp, records in recs.items():
+            self.positions[tp] = records[-1][0] + 1
+
+    def committed(self, t0: int, offsets: dict[str, int], error: str | None) -> None:
+        fields: dict[str, Any] = {"res": OK if error is None else INFO}
+        if error is not None:
+            fields["err"] = error
+        if self.generation >= 0:
+            fields["gen"] = self.generation
+        self.recorder.write("commit", t0, group=self.group, offsets=offsets, **fields)
+
+
+def run_threads(workers: list[Callable[[], None]]) -> None:
+    """All of them to their end; what one raises ends the process with code 1."""
+    failed: list[str] = []
+
+    def guarded(worker: Callable[[], None]) -> None:
+        try:
+            worker()
+        except BaseException:
+            failed.append(traceback.format_exc())
+            traceback.print_exc()
+
+    threads = [threading.Thread(target=guarded, args=(w,), daemon=True) for w in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        sys.exit(1)
+
+
+def main() -> None:
+    kind, text = sys.argv[1:]
+    fields = json.loads(text)
+    fields["producers"] = tuple(fields.get("producers", ()))
+    steering = Steering(Options(**fields), kind)
+    threading.Thread(target=steering.listen, daemon=True).start()
+    if kind == "kafka-python":
+        from tests.faults.clients.kafka_python import run
+    elif kind == "confluent":
+        from tests.faults.clients.confluent import run
+    elif kind == "aiokafka":
+        from tests.faults.clients.aio import run
+    elif kind == "bare":
+        from tests.faults.clients.plain import run
+    else:
+        sys.exit(f"no such kind: {kind}")
+    steering.say("ready")
+    run(steering)
+    steering.say("stopped")
+
+
+if __name__ == "__main__":
+    main()
