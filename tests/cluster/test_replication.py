@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.brokers_in_process import Cluster, brokers_in_process
+from tests.support.brokers_in_process import agree, brokers_in_process
 from wire.errors import ErrorCode
 
 
@@ -15,17 +15,6 @@ def anyio_backend() -> str:
 
 pytestmark = pytest.mark.anyio
 ALL = (1, 2, 3)
-
-
-async def agree(cluster: Cluster, *nodes: int, topic: str = "t", index: int = 0) -> None:
-    """The same up to the same end, and committed up to there."""
-
-    def holds() -> bool:
-        found = [cluster.partition(n, topic, index) for n in nodes]
-        ends = {p.log_end_offset for p in found} | {p.high_watermark for p in found}
-        return len(ends) == 1 and cluster.are_identical(nodes, topic, index)
-
-    await cluster.until(holds, f"{topic}-{index} is the same on {nodes}")
 
 
 async def test_what_all_in_sync_acknowledge_is_the_same_on_every_replica():

@@ -89,13 +89,10 @@ class Cluster:
             await ready.wait()
 
     async def _run(self, running: Running, ready: anyio.Event) -> None:
-        broker = running.broker
         try:
             with running.scope:
-                await broker.run(lambda _: ready.set())
+                await running.broker.run(lambda _: ready.set())
         finally:
-            for listener in broker.listeners:
-                listener.abort_connections()
             running.done.set()
 
     async def stop(self, node: int) -> None:
@@ -108,6 +105,9 @@ class Cluster:
     async def kill(self, node: int) -> None:
         """Where it stands: nothing is written, nobody is told, its lease runs out."""
         running = self.running.pop(node)
+        for listener in running.broker.listeners:
+            listener.stop_accepting()
+            listener.abort_connections()
         running.scope.cancel()
         with anyio.fail_after(LIVENESS_S), anyio.CancelScope(shield=True):
             await running.done.wait()
@@ -279,6 +279,17 @@ def _end_of(records: bytes) -> int:
     return end
 
 
+async def agree(cluster: Cluster, *nodes: int, topic: str = "t", index: int = 0) -> None:
+    """The same up to the same end, and committed up to there."""
+
+    def holds() -> bool:
+        found = [cluster.partition(n, topic, index) for n in nodes]
+        ends = {p.log_end_offset for p in found} | {p.high_watermark for p in found}
+        return len(ends) == 1 and cluster.are_identical(nodes, topic, index)
+
+    await cluster.until(holds, f"{topic}-{index} is the same on {nodes}")
+
+
 @asynccontextmanager
 async def brokers_in_process(*nodes: int, **settings: str) -> AsyncIterator[Cluster]:
     named = {name.replace("_", "."): value for name, value in settings.items()}
@@ -288,4 +299,7 @@ async def brokers_in_process(*nodes: int, **settings: str) -> AsyncIterator[Clus
             await cluster.start(*nodes)
             yield cluster
         finally:
+            with anyio.CancelScope(shield=True):
+                for node in list(cluster.running):
+                    await cluster.kill(node)
             tasks.cancel_scope.cancel()
