@@ -10,13 +10,14 @@ in either direction, ends within ``silence_ms``, and everything that waits on it
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from pykbroker.edges.metadata_store import bodies, frames
 from pykbroker.edges.metadata_store.addresses import UnixAddress, parse_address
+from pykbroker.edges.metadata_store.deadline import TooLate, within
 from pykbroker.edges.metadata_store.remote_link import RemoteLink
 from pykbroker.edges.metadata_store.session import REQUEST_LIMIT_BYTES
 from pykbroker.edges.metadata_store.transactions import check_operations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from pykbroker.edges.listener import Link
-    from pykbroker.edges.metadata_store.remote_link import RemoteWatch
+    from pykbroker.edges.metadata_store.buffered_watch import BufferedWatch
     from pykbroker.ports import (
         Clock,
         Compare,
@@ -147,7 +148,7 @@ class RemoteStore:
         await self._ask(frames.REVOKE, bodies.write_number(lease), len)
 
     @asynccontextmanager
-    async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[RemoteWatch]:
+    async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[BufferedWatch]:
         """Raises StoreUnavailable when there is no link, and none comes."""
         link = await self._within(self._request_timeout_ms, self._linked)
         id_, watch = link.watch(prefix, from_revision)
@@ -243,11 +244,8 @@ class RemoteStore:
         interval_ms = max(self._silence_ms // 3, 1)
         while not link.ended.is_set():
             link.ping()
-            with anyio.CancelScope() as scope:
-                when_ms = self._clock.monotonic_ms() + interval_ms
-                timer = self._clock.call_at(when_ms, scope.cancel)
-                await link.ended.wait()
-            timer.cancel()
+            with suppress(TooLate):
+                await within(self._clock, interval_ms, link.ended.wait)
             silent_ms = self._clock.monotonic_ms() - link.heard_ms
             if silent_ms >= self._silence_ms:
                 link.end(f"nothing was heard for {silent_ms} ms")
@@ -273,17 +271,13 @@ class RemoteStore:
 
     async def _within(self, timeout_ms: int, function: Callable[[], Awaitable[T]]) -> T:
         """Raises StoreUnavailable when the time has run out."""
-        with anyio.CancelScope() as scope:
-            when_ms = self._clock.monotonic_ms() + timeout_ms
-            timer = self._clock.call_at(when_ms, scope.cancel)
-            try:
-                return await function()
-            finally:
-                timer.cancel()
-        why = "" if self._link is not None else f": {self._reason}"
-        raise StoreUnavailable(
-            f"no answer of the metadata store at {self._address} within {timeout_ms} ms{why}"
-        )
+        try:
+            return await within(self._clock, timeout_ms, function)
+        except TooLate:
+            why = "" if self._link is not None else f": {self._reason}"
+            raise StoreUnavailable(
+                f"no answer of the metadata store at {self._address} within {timeout_ms} ms{why}"
+            ) from None
 
     def _seen(self, revision: int) -> None:
         self._revision = max(self._revision, revision)

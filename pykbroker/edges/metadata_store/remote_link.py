@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
 
 from pykbroker.edges.metadata_store import bodies, frames
+from pykbroker.edges.metadata_store.buffered_watch import BufferedWatch
 from pykbroker.edges.metadata_store.conversation import Conversation, Ended
-from pykbroker.ports import StoreUnavailable, StoreUpdate, WatchCompacted
+from pykbroker.ports import StoreUnavailable, WatchCompacted
 from wire.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock, Transport
 
 ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024
-BEHIND_EVENTS = 10_000
-"""Events kept for a watch whose reader does not come; then it is told that it missed some."""
 
 
 class Reply:
@@ -36,45 +34,6 @@ class Reply:
         self.done.set()
 
 
-class RemoteWatch:
-    """See ``ports.Watch``. Ends with StoreUnavailable when the link does."""
-
-    def __init__(self) -> None:
-        self._updates: deque[StoreUpdate] = deque()
-        self._events = 0
-        self._news = anyio.Event()
-        self._error: Exception | None = None
-
-    def __aiter__(self) -> RemoteWatch:
-        return self
-
-    async def __anext__(self) -> StoreUpdate:
-        while not self._updates:
-            if self._error is not None:
-                raise self._error
-            self._news = anyio.Event()
-            await self._news.wait()
-        update = self._updates.popleft()
-        self._events -= len(update.events)
-        return update
-
-    def add(self, update: StoreUpdate) -> None:
-        if self._error is not None:
-            return
-        self._updates.append(update)
-        self._events += len(update.events)
-        if self._events > BEHIND_EVENTS and len(self._updates) > 1:
-            self._updates.clear()
-            self.fail(WatchCompacted("the reader of a watch is too far behind"))
-        self._news.set()
-
-    def fail(self, error: Exception) -> None:
-        """What came before is still read."""
-        if self._error is None:
-            self._error = error
-        self._news.set()
-
-
 class RemoteLink(Conversation):
     """Greets at once; ``welcome`` is there when ``welcomed`` is set."""
 
@@ -87,7 +46,7 @@ class RemoteLink(Conversation):
         """What is wrong, when the answer is not this version of this protocol."""
         self._next_id = 0
         self._replies: dict[int, Reply] = {}
-        self._watches: dict[int, RemoteWatch] = {}
+        self._watches: dict[int, BufferedWatch] = {}
 
     def heard(self, message: Message) -> None:
         kind, id_, payload = message
@@ -140,10 +99,10 @@ class RemoteLink(Conversation):
     def ping(self) -> None:
         self.say(frames.PING, self._new_id())
 
-    def watch(self, prefix: str, from_revision: int) -> tuple[int, RemoteWatch]:
+    def watch(self, prefix: str, from_revision: int) -> tuple[int, BufferedWatch]:
         """Its number, for ``unwatch``, and the watch."""
         id_ = self._new_id()
-        watch = self._watches[id_] = RemoteWatch()
+        watch = self._watches[id_] = BufferedWatch()
         self.say(frames.WATCH, id_, bodies.write_watch(prefix, from_revision))
         if self.ended.is_set():
             watch.fail(StoreUnavailable(f"the link to the metadata store ended: {self.reason}"))

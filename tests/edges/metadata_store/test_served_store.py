@@ -422,7 +422,7 @@ async def test_a_caller_that_gives_up_leaves_the_link_in_order(address: str) -> 
 async def test_a_reader_that_never_comes_is_told_that_it_missed_some(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pykbroker.edges.metadata_store.remote_link.BEHIND_EVENTS", 10)
+    monkeypatch.setattr("pykbroker.edges.metadata_store.buffered_watch.BEHIND_EVENTS", 10)
     async with linked(address) as (_, store), store.watch("/", 2) as watch:
         for n in range(30):
             await store.transact((), [Put(f"/{n}", b"")])
