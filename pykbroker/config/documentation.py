@@ -19,7 +19,8 @@ compression.type: How batches are kept: as the producer sent them (producer), un
 compression.zstd.level: Level for batches that the broker compresses with zstd.
 connections.max.idle.ms: A connection without traffic for this long is closed; negative never.
 controller.listener.names: Listeners that only controllers speak on; never advertised to clients.
-controller.quorum.voters: The controllers, each as id@host:port.
+controller.quorum.bootstrap.servers: A controller, as host:port, in place of controller.quorum.voters.
+controller.quorum.voters: The controllers, each as id@host:port. The first one keeps the metadata.
 controller.quota.window.num: Samples kept to measure controller mutations against their quota.
 controller.quota.window.size.seconds: How long one of these samples lasts.
 default.replication.factor: Replicas of a topic that is created without saying how many.
