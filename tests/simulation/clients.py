@@ -80,7 +80,8 @@ class Client:
         self.stopping = False
         self._network = NetworkOfLife(cluster.network, name, self.life)
         self._connections: dict[int, LinkConnection] = {}
-        self._leaders: dict[tuple[str, int], int] = {}
+        self._leaders: dict[tuple[str, int], tuple[int, int]] = {}
+        """Node and leader epoch."""
 
     def start(self) -> None:
         self.cluster.loop.spawn(self.life, self._guarded())
@@ -135,7 +136,7 @@ class Client:
     def any_node(self) -> int:
         return self.rng.randint(1, self.cluster.size)
 
-    async def leader(self, topic: str, partition: int) -> int | None:
+    async def leader(self, topic: str, partition: int) -> tuple[int, int] | None:
         known = self._leaders.get((topic, partition))
         if known is not None:
             return known
@@ -146,7 +147,8 @@ class Client:
         for found in response.topics if response is not None else ():
             for part in found.partitions:
                 if part.leader_id >= 0:
-                    self._leaders[found.name, part.partition_index] = part.leader_id
+                    leader = (part.leader_id, part.leader_epoch)
+                    self._leaders[found.name, part.partition_index] = leader
         return self._leaders.get((topic, partition))
 
     def forget_leader(self, topic: str, partition: int) -> None:
@@ -243,7 +245,7 @@ class Producer(Client):
                 timeout_ms=2_000,
                 topic_data=[TopicProduceData(name=self.topic, partition_data=[data])],
             )
-            response = await self.ask(leader, request)
+            response = await self.ask(leader[0], request)
             if response is not None:
                 (answer,) = response.responses[0].partition_responses
                 if answer.error_code == ErrorCode.NONE:
@@ -284,11 +286,14 @@ class Reader(Client):
             if leader is None:
                 await self.pause()
                 continue
-            await self._fetch(leader)
+            await self._fetch(*leader)
 
-    async def _fetch(self, leader: int) -> None:
+    async def _fetch(self, leader: int, leader_epoch: int) -> None:
         part = FetchPartition(
-            partition=self.partition, fetch_offset=self.offset, partition_max_bytes=65_536
+            partition=self.partition,
+            current_leader_epoch=leader_epoch,
+            fetch_offset=self.offset,
+            partition_max_bytes=65_536,
         )
         request = FetchRequest(
             max_wait_ms=1_000,

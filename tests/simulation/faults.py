@@ -84,8 +84,13 @@ class Faults:
         cluster.network.heal_all()
         if cluster.store.is_down:
             cluster.store.start(forgets_leases=False)
-        for node in cluster.nodes:
+        self._restart_all()
+
+    def _restart_all(self) -> None:
+        """Who was about to stop may do so after the healing."""
+        for node in self.cluster.nodes:
             self._restart(node)
+        self.cluster.loop.at(self.life, 1.0, self._restart_all)
 
     def _restart(self, node: Node) -> None:
         if not node.is_running:

@@ -4,6 +4,10 @@ A broker announces itself under its own lease; the controller answers with a reg
 outlives the lease. Every incarnation starts fenced, is unfenced once it has caught up with the
 metadata, and is fenced when its lease is gone.
 
+The same incarnation may come back under another lease, as after an outage of the store that all
+leases died of: as long as nobody has fenced it, nothing changes but its broker epoch. If all left
+their ISRs then, one by one, the last to be heard of would stay, and it may be the one that is dead.
+
 A new incarnation proves that its predecessor stopped cleanly by naming that one's broker epoch,
 which is written down as the last step of a clean stop. Without the proof the tail of its logs may
 be lost, and it is trusted with nothing: it leaves every ISR and ELR.
@@ -63,6 +67,8 @@ def settle(node: NodeId, view: View, live: Mapping[NodeId, LiveBroker]) -> Decis
     if broker is None:
         assert known is not None
         return _fence(known, view)
+    if known is not None and known.incarnation_id == broker.record.incarnation_id:
+        return _renew(known, broker)
     clean = known is not None and broker.record.broker_epoch == known.epoch
     elections = broker_leaves(view, node, lost_tail=not clean)
     record = RegisterBrokerRecord(
@@ -82,6 +88,17 @@ def settle(node: NodeId, view: View, live: Mapping[NodeId, LiveBroker]) -> Decis
         [*elections.changes, Change(registration_key(node), record)],
         [*elections.notes, Note("broker registered", fields)],
     )
+
+
+def _renew(known: BrokerImage, broker: LiveBroker) -> Decision[None]:
+    """The same process lost its lease and took another: nothing it holds was lost. Unless that
+    was noticed in time to fence it, it is what it was, and leads and follows as before."""
+    renewed = known._replace(epoch=broker.epoch)
+    change = _registration(
+        renewed, fenced=known.fenced, in_controlled_shutdown=known.in_controlled_shutdown
+    )
+    note = Note("broker registered again", {"broker": known.node_id, "epoch": broker.epoch})
+    return Decision(None, [change], [note])
 
 
 def _fence(known: BrokerImage, view: View) -> Decision[None]:

@@ -90,6 +90,36 @@ def test_an_incarnation_without_proof_is_trusted_with_nothing() -> None:
         }
 
 
+def again(cluster: Cluster, node: int, epoch: int) -> dict[NodeId, LiveBroker]:
+    """The process that is registered, under a new lease."""
+    (live,) = alive(node, epoch).values()
+    live.record.incarnation_id = cluster.image.brokers[NodeId(node)].incarnation_id
+    return {NodeId(node): live}
+
+
+def test_a_broker_that_lost_its_lease_unnoticed_is_what_it_was() -> None:
+    cluster = Cluster(1, 2, 3)
+    cluster.topic("led", partition([1, 2, 3]))
+    before = cluster.image.topics
+    live = again(cluster, 1, 200)
+    assert next_to_settle(cluster.image, live, {NodeId(2), NodeId(3)}) == 1
+    cluster.apply(settle(NodeId(1), cluster.view, live))
+    assert cluster.image.topics == before
+    broker = cluster.image.brokers[NodeId(1)]
+    assert (broker.epoch, broker.fenced) == (200, False)
+    assert next_to_settle(cluster.image, live, {NodeId(2), NodeId(3)}) is None
+
+
+def test_a_broker_that_was_fenced_meanwhile_has_to_ask() -> None:
+    cluster = Cluster(1, 2, 3)
+    cluster.topic("led", partition([1, 2, 3]))
+    cluster.apply(settle(NodeId(1), cluster.view, {}))
+    cluster.apply(settle(NodeId(1), cluster.view, again(cluster, 1, 200)))
+    broker = cluster.image.brokers[NodeId(1)]
+    assert (broker.epoch, broker.fenced) == (200, True)
+    assert states(cluster)["led"] == (2, (2, 3), (), ())
+
+
 def test_once_unfenced_the_only_replica_leads_again_under_a_new_epoch() -> None:
     for clean_epoch in (101, -1):
         cluster = restarted(clean_epoch)
