@@ -12,7 +12,7 @@ and ended, this machine's monotonic nanoseconds, so that real-time order is exac
     end_of_log   tp, start, end: where the final reading began and ended
     commit       group, offsets {tp: off}, gen
     committed    group, offsets {tp: off or -1}
-    drained      group: it has read to the end of every partition
+    drained      group, ends {tp: off}: it has read so far
     assign       group, gen, owned [tp, ...]
     list_offsets tp, earliest, latest, lso, epoch
     metadata     broker, parts {tp: [leader, leader epoch, [replica, ...], [isr, ...]]}

@@ -329,7 +329,8 @@ class Model:
         self.metadata()
         for part in self.parts:
             self._group_poll(part, len(part.log))
-        self.op("drained", "run", group=GROUP, res="ok")
+        ends = {part.name: len(part.log) for part in self.parts}
+        self.op("drained", "run", group=GROUP, ends=ends, res="ok")
         self.fetch_committed()
         self.list_offsets()
         if self.random.random() < 0.3:

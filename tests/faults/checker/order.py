@@ -110,11 +110,11 @@ class Polls:
         self.gaps: list[tuple[str, int, int, bool, int]] = []
         self.runs: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         """By group and partition: first and last of what one of its members read in a row."""
-        self.drained: dict[str, int] = {}
+        self.drained: dict[str, tuple[dict[str, int], int]] = {}
 
     def take(self, op: Op, ref: int) -> None:
         if op["f"] == "drained":
-            self.drained[op["group"]] = ref
+            self.drained[op["group"]] = (op["ends"], ref)
             return
         proc, assign, group = op["proc"], op.get("assign", 0), op.get("group")
         committed = op.get("iso") == "read_committed"
@@ -147,18 +147,17 @@ class Polls:
                     what = f"{tp}: {after} was read after {before}, but {off} is there"
                     self.run.add("poll-skip", what, ref, places[off][1])
                     break
-        for group, ref in self.drained.items():
-            for (owner, tp), runs in self.runs.items():
-                if owner == group:
-                    self._check_seen(group, tp, runs, ref)
+        for group, (ends, ref) in self.drained.items():
+            for tp, end in ends.items():
+                self._check_seen(group, tp, end, ref)
 
-    def _check_seen(self, group: str, tp: str, runs: list[tuple[int, int]], ref: int) -> None:
-        """A group that says it has read everything has read everything."""
+    def _check_seen(self, group: str, tp: str, end: int, ref: int) -> None:
+        """A group that says it has read everything so far has read everything so far."""
         final = self.run.final[tp]
-        runs = [*sorted(runs), (max(final.end, 0), final.end)]
+        runs = [*sorted(self.runs.get((group, tp), ())), (end, end)]
         reached = max(final.start, 0)
         for first, last in runs:
-            for off in range(reached, first):
+            for off in range(reached, min(first, end)):
                 if off in final.places and not self.run.is_hidden(final.places[off][0]):
                     what = f"{group} never read {tp} offset {off}: {final.places[off][0]}"
                     self.run.add("unseen", what, ref, final.places[off][1])
