@@ -20,11 +20,12 @@ from wire.client import request_frame, response_body
 from wire.codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from pykbroker.broker import Ready
+    from pykbroker.ports import ConnectionProtocol, Transport
     from pykbroker.runtime.services import Services
-    from wire.schema import Request
+    from wire.schema import Buffer, Request
 
 PATIENCE_SECONDS = 60
 
@@ -110,6 +111,96 @@ class Node:
         return response
 
 
+class LossyNetwork(TcpNetwork):
+    """Connections to other brokers that lose what goes out or what comes back, and then end.
+
+    ``loses``: "requests" or "answers" of every connection on which anything is forwarded;
+    ``loses_next``: of one of them. ``refuses``: no connection is made, and what stood has ended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses = ""
+        self.loses_next = ""
+        self._wires: set[LossyWire] = set()
+        self._refuses = False
+
+    @property
+    def refuses(self) -> bool:
+        return self._refuses
+
+    @refuses.setter
+    def refuses(self, refuses: bool) -> None:
+        self._refuses = refuses
+        for wire in list(self._wires):
+            wire.end()
+
+    def loss(self) -> str:
+        loses, self.loses_next = self.loses_next or self.loses, ""
+        return loses
+
+    async def connect(
+        self, host: str, port: int, factory: Callable[[Transport], ConnectionProtocol]
+    ) -> None:
+        if self._refuses:
+            raise ConnectionRefusedError("refused by the test")
+        await super().connect(host, port, lambda transport: self._wire(transport, factory))
+
+    def _wire(
+        self, transport: Transport, factory: Callable[[Transport], ConnectionProtocol]
+    ) -> LossyWire:
+        wire = LossyWire(self._wires, transport)
+        self._wires.add(wire)
+        wire.network = self
+        wire.link = factory(wire)  # type: ignore[arg-type]
+        return wire
+
+
+class LossyWire:
+    """Between a link and its transport; loses what the network says."""
+
+    network: LossyNetwork
+    link: Any
+
+    def __init__(self, wires: set[LossyWire], transport: Transport) -> None:
+        self._wires = wires
+        self._transport = transport
+        self._loses_answer = False
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        data = b"".join(buffers)
+        loss = self.network.loss() if data[4:6] == b"\x00\x3a" else ""  # an Envelope
+        if loss == "requests":
+            self.end()
+            return
+        self._loses_answer = loss == "answers"
+        self._transport.write([data])
+
+    def end(self) -> None:
+        self._transport.abort()
+        self.closed()
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        view: memoryview = self.link.get_buffer(size_hint)
+        return view
+
+    def buffer_updated(self, size: int) -> None:
+        if self._loses_answer:
+            self.end()
+        else:
+            self.link.buffer_updated(size)
+
+    def writable(self) -> None:
+        self.link.writable()
+
+    def closed(self) -> None:
+        self._wires.discard(self)
+        self.link.closed()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class BrokerCluster:
     def __init__(self, network: Callable[[], Any] = TcpNetwork) -> None:
         self.clock = SystemClock()
@@ -147,9 +238,11 @@ async def brokers(
         for node in cluster.nodes:
             await node.ready()
         await until(lambda: all(len(n.image.brokers) == len(node_ids) for n in cluster.nodes))
-        yield cluster
-        for node in cluster.nodes:
-            node.kill()
+        try:
+            yield cluster
+        finally:
+            for node in cluster.nodes:
+                node.kill()
     await anyio.sleep(0)  # for the loop to close what was aborted
 
 

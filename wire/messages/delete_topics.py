@@ -48,7 +48,10 @@ def restore(request: DeleteTopicsRequest, version: int) -> DeleteTopicsRequest:
     if version >= 6 or any(topic.name is None for topic in request.topics):
         return request
     return DeleteTopicsRequest(
-        topic_names=[topic.name for topic in request.topics if topic.name is not None],
+        topic_names=[
+            *request.topic_names,
+            *(topic.name for topic in request.topics if topic.name is not None),
+        ],
         timeout_ms=request.timeout_ms,
     )
 
