@@ -91,6 +91,8 @@ def _log_loop_error(_: object, context: dict[str, Any]) -> None:
     logger.error(str(context.get("message")), error=context.get("exception"))
 
 
+SETTLED_MS = 1_000
+"""After this long a broker has started: what is not needed for that comes now."""
 REFUSALS = (ListenError, DirectoryRefused, UnusableStore, WrongCluster, NodeIdInUse)
 """Why a broker cannot serve: one line for a person, and exit code 1."""
 
@@ -151,12 +153,19 @@ async def _serve_with_edges(
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_signals, broker)
+        clock.call_at(clock.monotonic_ms() + SETTLED_MS, _settle)
         if parent is None:
             await broker.run(lambda ready: _ready(ready, source))
         else:
             tasks.start_soon(_watch_parent, parent, broker)
             await broker.run(lambda ready: parent.tell(ready._asdict()))
         tasks.cancel_scope.cancel()
+
+
+def _settle() -> None:
+    from pykbroker.edges.allocator import keep_freed_memory
+
+    logger.debug("allocator", keeps_freed_memory=keep_freed_memory())
 
 
 def _ready(ready: Ready, source: MetadataSource) -> None:

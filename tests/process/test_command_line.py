@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import socket
+from platform import libc_ver
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pykbroker import __version__
-from tests.support.process import BrokerProcess, run_command
+from tests.support.process import BrokerProcess, eventually, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,14 @@ def test_ready_lines_are_on_standard_output_and_logs_are_not(
     assert len(lines) == 3
     assert __version__ in broker.stderr
     assert broker.terminate() == 0
+
+
+@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="another C library")
+def test_the_allocator_is_told_to_keep_freed_memory_once_the_broker_serves(
+    start_broker: Callable[..., BrokerProcess],
+) -> None:
+    broker = start_broker("--memory", "--log-level", "debug")
+    eventually(lambda: "allocator keeps_freed_memory=True" in broker.stderr)
 
 
 def test_http_is_off_unless_asked_for(start_broker: Callable[..., BrokerProcess]) -> None:
