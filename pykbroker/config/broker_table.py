@@ -223,6 +223,14 @@ process.roles list ! each(broker,controller) hr
 producer.id.expiration.check.interval.ms int 600000 1.. lri
 producer.id.expiration.ms int 86400000 1.. lc
 producer.purgatory.purge.interval.requests int 1000 - mr
+pykbroker.etcd.ca.location string ~ - lr
+pykbroker.etcd.certificate.location string ~ - lr
+pykbroker.etcd.key.location string ~ - lr
+pykbroker.etcd.max.txn.ops int 128 1.. lr
+pykbroker.etcd.password password ~ - lr
+pykbroker.etcd.prefix string /pykbroker nonempty lr
+pykbroker.etcd.tls.enable bool false - lr
+pykbroker.etcd.username string ~ - lr
 pykbroker.source.host string ~ - lr
 pykbroker.validate.records bool false - mc
 queued.max.request.bytes long -1 - mr

@@ -93,6 +93,14 @@ offsets.topic.segment.bytes: Segment size of the offsets topic when it is create
 process.roles: What this process is: broker, controller, or both.
 producer.id.expiration.check.interval.ms: How often idle producer ids are looked for.
 producer.id.expiration.ms: How long the state of an idle producer id is kept.
+pykbroker.etcd.ca.location: A file with the certificates that etcd's are checked against, instead of the system's.
+pykbroker.etcd.certificate.location: A file with the certificate chain that is shown to etcd.
+pykbroker.etcd.key.location: A file with the key of that certificate, where it is not in the same file.
+pykbroker.etcd.max.txn.ops: How many operations etcd allows in a transaction (its --max-txn-ops).
+pykbroker.etcd.password: The password of the user at etcd.
+pykbroker.etcd.prefix: What the cluster's keys begin with in etcd: one for each cluster.
+pykbroker.etcd.tls.enable: Whether etcd is reached over TLS. A location of certificates implies it.
+pykbroker.etcd.username: Who this broker is at etcd.
 pykbroker.source.host: The local address of connections to other brokers and to their metadata store.
 pykbroker.validate.records: Whether every record of a produced batch is read and checked, not the batch alone.
 quota.window.num: Samples kept to measure clients against their quotas.

@@ -43,6 +43,9 @@ offset.metadata.max.bytes offsets.commit.timeout.ms offsets.retention.check.inte
 offsets.retention.minutes offsets.topic.compression.codec offsets.topic.num.partitions
 offsets.topic.replication.factor offsets.topic.segment.bytes
 process.roles producer.id.expiration.check.interval.ms producer.id.expiration.ms
+pykbroker.etcd.ca.location pykbroker.etcd.certificate.location pykbroker.etcd.key.location
+pykbroker.etcd.max.txn.ops pykbroker.etcd.password pykbroker.etcd.prefix
+pykbroker.etcd.tls.enable pykbroker.etcd.username
 pykbroker.source.host pykbroker.validate.records
 quota.window.num quota.window.size.seconds
 replica.alter.log.dirs.io.max.bytes.per.second replica.fetch.backoff.ms replica.fetch.max.bytes
