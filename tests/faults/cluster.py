@@ -1,0 +1,316 @@
+"""A cluster of real processes with a proxy on every link between them.
+
+Each broker is a process with a source address of its own, a listener for clients, which they reach
+directly, and one for the other brokers, of which only the proxy's port is told. The metadata store
+has an owner of its own and is reached through the proxy too, or is an etcd.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.faults.bare import Bare, Lost, Refused
+from tests.faults.proxy import Proxy, Rule
+from tests.support.process import PATIENCE_SECONDS, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+STORE = "store"
+TIMINGS = {
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "replica.lag.time.max.ms": "3000",
+    "replica.fetch.wait.max.ms": "200",
+    "replica.socket.timeout.ms": "3000",
+    "controller.socket.timeout.ms": "3000",
+    "group.initial.rebalance.delay.ms": "500",
+    "log.flush.interval.messages": "9223372036854775807",
+}
+"""Short, so that much happens in a minute."""
+DEFAULTS = {
+    "offsets.topic.replication.factor": "3",
+    "offsets.topic.num.partitions": "6",
+    "min.insync.replicas": "2",
+    "unclean.leader.election.enable": "false",
+    "auto.create.topics.enable": "false",
+}
+
+
+class Process:
+    """One child with its output in a file; started, killed, paused and started again."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name = name
+        self.command = list(command)
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_paused = False
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        assert not self.is_running, self.name
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
+        environment |= {"PYTHONPATH": str(ROOT), "PYTHONDEVMODE": ""}
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                self.command, stdout=out, stderr=out, env=environment, cwd=self.log.parent
+            )
+
+    def wait_for(self, text: str) -> None:
+        """Until it has said that since its last start."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.said():
+            code = None if self.process is None else self.process.poll()
+            if code is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} (exit {code}): no {text!r}\n{self.said()}")
+            time.sleep(0.02)
+
+    def said(self) -> str:
+        with self.log.open("rb") as file:
+            file.seek(self._begin)
+            return file.read().decode(errors="replace")
+
+    def signal(self, number: int) -> None:
+        if self.is_running:
+            assert self.process is not None
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def terminate(self) -> int:
+        self.resume()
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def pause(self) -> None:
+        self.is_paused = True
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.is_paused = False
+        self.signal(signal.SIGCONT)
+
+    def wait(self) -> int:
+        self.is_paused = False
+        return 0 if self.process is None else self.process.wait(PATIENCE_SECONDS)
+
+
+class Cluster:
+    """``metadata``: the address of an etcd (etcd://...); without, an SQLite store is served by
+    the process that ``store`` is.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        brokers: int = 3,
+        settings: dict[str, str] | None = None,
+        metadata: str | None = None,
+        log_level: str = "info",
+    ) -> None:
+        self.directory = directory
+        self.settings = TIMINGS | DEFAULTS | (settings or {})
+        self.nodes = list(range(1, brokers + 1))
+        self.proxy = Proxy({str(n): f"127.0.0.{10 + n}" for n in self.nodes})
+        self.proxy.__enter__()
+        self.logs = directory / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.store: Process | None = None
+        self.brokers: dict[int, Process] = {}
+        self.client_ports: dict[int, int] = {}
+        self._log_level = log_level
+        ports = free_ports(2 * brokers + 1)
+        store_port = self.proxy.listen(STORE)
+        if metadata is None:
+            self.proxy.set_target(STORE, ports[0])
+            (directory / "store").mkdir(exist_ok=True)
+            command = [sys.executable, "-m", "tests.faults.store_process"]
+            command += [str(directory / "store"), str(ports[0])]
+            self.store = Process(STORE, command, self.logs / "store.log")
+            metadata = f"tcp://127.0.0.1:{store_port}"
+        elif "," not in metadata:
+            host, _, port = metadata.removeprefix("etcd://").rpartition(":")
+            self.proxy.set_target(STORE, int(port), host)
+            metadata = f"etcd://127.0.0.1:{store_port}"
+        for node in self.nodes:
+            client, internal = ports[2 * node - 1 : 2 * node + 1]
+            self.client_ports[node] = client
+            self.proxy.set_target(str(node), internal)
+            hidden = self.proxy.listen(str(node))
+            self.brokers[node] = self._broker(node, metadata, client, internal, hidden)
+
+    def _broker(self, node: int, metadata: str, client: int, internal: int, hidden: int) -> Process:
+        settings = {
+            "listeners": f"PLAINTEXT://127.0.0.1:{client},INTERNAL://127.0.0.1:{internal}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client},INTERNAL://127.0.0.1:{hidden}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT",
+            "inter.broker.listener.name": "INTERNAL",
+            "pykbroker.source.host": f"127.0.0.{10 + node}",
+            **self.settings,
+        }
+        command = [sys.executable, "-m", "pykbroker", "serve", "--node-id", str(node)]
+        command += ["--metadata", metadata, "--data-dir", str(self.directory / "data")]
+        command += ["--log-level", self._log_level]
+        for name, value in settings.items():
+            command += ["-o", f"{name}={value}"]
+        return Process(f"broker {node}", command, self.logs / f"broker-{node}.log")
+
+    def start(self) -> Cluster:
+        if self.store is not None:
+            self.start_store()
+        for broker in self.brokers.values():
+            broker.start()
+        for broker in self.brokers.values():
+            broker.wait_for("Kafka Server started")
+        return self
+
+    def start_store(self) -> None:
+        assert self.store is not None
+        self.store.start()
+        self.store.wait_for("ready")
+
+    def restart(self, node: int) -> None:
+        """Started, not yet ready."""
+        self.brokers[node].start()
+
+    @property
+    def bootstrap(self) -> str:
+        return ",".join(self.bootstraps.values())
+
+    @property
+    def bootstraps(self) -> dict[int, str]:
+        return {node: f"127.0.0.1:{port}" for node, port in self.client_ports.items()}
+
+    def running(self) -> list[int]:
+        return [n for n, b in self.brokers.items() if b.is_running and not b.is_paused]
+
+    def client(self, timeout_s: float = 5.0, nodes: Sequence[int] | None = None) -> Bare:
+        asked = nodes or self.running() or self.nodes
+        return Bare(",".join(self.bootstraps[n] for n in asked), timeout_s=timeout_s)
+
+    def state(self, topic: str) -> Any:
+        """As some broker sees it."""
+        client = self.client(2.0)
+        try:
+            return client.metadata([topic])
+        finally:
+            client.close()
+
+    def leader(self, topic: str, partition: int = 0) -> int:
+        """-1 without one; a broker that is not running is none."""
+        try:
+            leader = self.state(topic).parts[topic, partition].leader
+        except (Lost, Refused, KeyError):
+            return -1
+        return leader if leader in self.running() else -1
+
+    def wait_in_sync(self, topic: str, what: str = "") -> None:
+        """Until every replica of it is in the ISR, as every broker sees it."""
+
+        def look() -> bool:
+            for node in self.nodes:
+                client = self.client(2.0, [node])
+                try:
+                    parts = client.metadata([topic]).parts
+                except Lost:
+                    return False
+                finally:
+                    client.close()
+                if not parts or any(set(s.isr) != set(s.replicas) for s in parts.values()):
+                    return False
+            return True
+
+        wait_until(look, f"every replica of {topic} in sync {what}")
+
+    def cut(self, rule: Rule, source: int | str, destination: int | str, *directions: str) -> None:
+        if directions:
+            self.proxy.set(rule, str(source), str(destination), directions)
+        else:
+            self.proxy.set(rule, str(source), str(destination))
+
+    def isolate(self, rule: Rule, node: int) -> None:
+        """From all other brokers, both ways; not from the store, and not from clients."""
+        for other in self.nodes:
+            if other != node:
+                self.cut(rule, node, other)
+                self.cut(rule, other, node)
+
+    def heal(self) -> None:
+        self.proxy.heal()
+        for broker in self.brokers.values():
+            if broker.is_paused:
+                broker.resume()
+        if self.store is not None and self.store.is_paused:
+            self.store.resume()
+
+    def stop(self) -> dict[int, int]:
+        """Cleanly, all at once; their exit codes."""
+        self.heal()
+        for broker in self.brokers.values():
+            broker.signal(signal.SIGTERM)
+        codes = {node: broker.wait() for node, broker in self.brokers.items()}
+        if self.store is not None:
+            self.store.terminate()
+        return codes
+
+    def end(self) -> None:
+        for process in [*self.brokers.values(), *([self.store] if self.store else [])]:
+            if process.is_running:
+                process.kill()
+        self.proxy.__exit__()
+
+    def log_dir(self, node: int) -> Path:
+        return self.directory / "data" / f"broker-{node}"
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def wait_until(condition: Any, what: str, patience_s: float = PATIENCE_SECONDS) -> Any:
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {patience_s} s")
+        time.sleep(0.05)
+
+
+def free_ports(count: int) -> list[int]:
+    """Each free a moment ago. Below the range from which connections take theirs."""
+    found: list[int] = []
+    start = 20_000 + os.getpid() * 37 % 9_000
+    for port in range(start, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no free ports")

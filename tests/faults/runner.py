@@ -1,0 +1,183 @@
+"""One run: a cluster under load, faults from a seed, healing, and the verdict on what was seen."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tests.faults.checker.verdict import Verdict, check, render
+from tests.faults.cluster import Cluster, wait_until
+from tests.faults.dump import dump_replicas
+from tests.faults.history import Recorder, now
+from tests.faults.load import Load, Watcher, ends_of, patiently, read_everything
+from tests.faults.strikes import Scene, plan, strike
+from tests.faults.workload import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+TOPIC = "faults"
+TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|was never awaited|Error in sys\.")
+
+
+@dataclass
+class RunOptions:
+    seed: int
+    seconds: float
+    """From the first record to the last fault's end, about."""
+    directory: Path
+    partitions: int = 6
+    rate: int = 300
+    metadata: str | None = None
+    strikes: list[str] = field(default_factory=list)
+    """These, in this order; without, by the seed."""
+    floors: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    verdict: Verdict
+    report: str
+    history: list[Path]
+    struck: list[str]
+
+
+def workloads(options: RunOptions, bootstrap: str, out: Path) -> dict[str, Options]:
+    def of(**more: Any) -> Options:
+        return Options(
+            bootstrap,
+            TOPIC,
+            options.partitions,
+            str(out),
+            seed=options.seed,
+            rate=options.rate,
+            **more,
+        )
+
+    return {
+        "kafka-python": of(producers=("idempotent", "plain-1"), members=2),
+        "confluent": of(producers=("idempotent", "plain-all", "plain-0"), members=2, readers=1),
+        "aiokafka": of(producers=("idempotent", "plain-all"), members=2, readers=1),
+        "bare": of(producers=("idempotent", "plain-all", "plain-1")),
+    }
+
+
+def run(options: RunOptions) -> Outcome:
+    out = options.directory / "history"
+    out.mkdir(parents=True)
+    recorder = Recorder(out / "runner.jsonl", "runner")
+    config = {"unclean": False, "seed": options.seed, "floors": options.floors}
+    recorder.write("config", now(), **config)
+    dice = random.Random(options.seed)
+    struck: list[str] = []
+    cluster = Cluster(options.directory, metadata=options.metadata, settings=options.settings)
+    load: Load | None = None
+    try:
+        with cluster:
+            load = _begin(cluster, options, out, recorder)
+            groups = [f"{TOPIC}-{c.kind}" for c in load.clients if c.options.members]
+            watcher = Watcher(out, cluster.bootstraps, TOPIC, groups)
+            _strike(Scene(cluster, TOPIC, recorder, dice), options, struck)
+            _heal(cluster, recorder)
+            _end(cluster, load, watcher, options, out, recorder)
+    finally:
+        if load is not None:
+            load.end()
+        recorder.close()
+    files = sorted(out.glob("*.jsonl"))
+    verdict = check(files)
+    return Outcome(verdict, render(verdict, files), files, struck)
+
+
+def _begin(cluster: Cluster, options: RunOptions, out: Path, recorder: Recorder) -> Load:
+    cluster.start()
+    client = cluster.client(10)
+    patiently(lambda: client.create_topic(TOPIC, options.partitions, 3), "the topic")
+    cluster.wait_in_sync(TOPIC)
+    load = Load(workloads(options, cluster.bootstrap, out))
+    load.produce()
+    wait_until(
+        lambda: sum(ends_of(client, TOPIC, options.partitions).values()) > options.rate,
+        "the first records",
+    )
+    client.close()
+    _sample(cluster, recorder, "start")
+    return load
+
+
+def _strike(scene: Scene, options: RunOptions, struck: list[str]) -> None:
+    """One fault after another, with a short peace between them, until the time is over."""
+    deadline = time.monotonic() + options.seconds
+    names = options.strikes or plan(scene.random, int(options.seconds))
+    for name in names:
+        if time.monotonic() > deadline and not options.strikes:
+            break
+        struck.append(name)
+        strike(scene, name)
+        scene.linger(0.5, 3)
+
+
+def _heal(cluster: Cluster, recorder: Recorder) -> None:
+    cluster.heal()
+    recorder.write("fault", now(), kind="healed", target="", res="ok")
+    cluster.wait_in_sync(TOPIC, "after the last fault")
+    time.sleep(2)  # the load goes on for a moment without any fault
+
+
+def _end(
+    cluster: Cluster,
+    load: Load,
+    watcher: Watcher,
+    options: RunOptions,
+    out: Path,
+    recorder: Recorder,
+) -> None:
+    load.stop_producing()
+    client = cluster.client(20)
+    ends = ends_of(client, TOPIC, options.partitions)
+    for group in load.drain(ends):
+        recorder.write("drained", now(), group=group, ends=ends, res="ok")
+    load.stop()
+    watcher.stop()
+    cluster.wait_in_sync(TOPIC, "at the end")
+    read_everything(out, cluster.bootstrap, TOPIC, options.partitions)
+    client.close()
+    _sample(cluster, recorder, "end")
+    codes = cluster.stop()
+    for node in cluster.nodes:
+        if codes[node]:
+            _trouble(recorder, node, f"exit code {codes[node]} after SIGTERM")
+        dump_replicas(recorder, node, cluster.log_dir(node), TOPIC, rest=True)
+        for line in complaints(cluster.brokers[node].log):
+            _trouble(recorder, node, line)
+
+
+def _sample(cluster: Cluster, recorder: Recorder, when: str) -> None:
+    for node, broker in cluster.brokers.items():
+        process = psutil.Process(broker.pid)
+        fields = {"rss": process.memory_info().rss, "fds": process.num_fds(), "when": when}
+        recorder.write("sample", now(), broker=node, **fields, res="ok")
+
+
+def _trouble(recorder: Recorder, node: int, text: str) -> None:
+    recorder.write("trouble", now(), broker=node, text=text[:500])
+
+
+def complaints(log: Path) -> list[str]:
+    """Lines that no broker may write, whatever happens to it."""
+    text = log.read_text(errors="replace")
+    return [line for line in text.splitlines() if TROUBLE.search(line)]
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    good = sum(outcome.verdict.is_green for outcome in outcomes)
+    acked = sum(outcome.verdict.counts.get("ok sends", 0) for outcome in outcomes)
+    struck = sum(len(outcome.struck) for outcome in outcomes)
+    return f"{good} of {len(outcomes)} runs green, {acked} acknowledged, {struck} faults"

@@ -1,0 +1,248 @@
+"""The faults: what each does to a cluster, and how it ends. Chosen by a seed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.faults.bare import Lost, Refused
+from tests.faults.cluster import STORE
+from tests.faults.history import now
+from tests.faults.proxy import ANSWERS, BLACKHOLE, DROP, REQUESTS, RESET, Rule, delay, rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from tests.faults.cluster import Cluster
+    from tests.faults.history import Recorder
+
+LEASE_S = 3.0
+"""broker.session.timeout.ms of the runs."""
+
+
+class Scene:
+    """A cluster, its topic, what is written down and the dice."""
+
+    def __init__(self, cluster: Cluster, topic: str, recorder: Recorder, random: Random) -> None:
+        self.cluster = cluster
+        self.topic = topic
+        self.recorder = recorder
+        self.random = random
+
+    def note(self, kind: str, target: object, *, begins: bool) -> None:
+        self.recorder.write("fault", now(), kind=kind, target=str(target), on=begins, res="ok")
+        self.recorder.flush()
+
+    def leader(self) -> int:
+        """Of some partition that has one."""
+        count = max(1, len(self.parts()))
+        for _ in range(50):
+            found = self.cluster.leader(self.topic, self.random.randrange(count))
+            if found > 0:
+                return found
+            time.sleep(0.1)
+        return self.random.choice(self.cluster.running())
+
+    def follower(self) -> int:
+        leader = self.leader()
+        others = [n for n in self.cluster.running() if n != leader]
+        return self.random.choice(others or [leader])
+
+    def controller(self) -> int:
+        try:
+            found = self.cluster.state(self.topic).controller
+        except (Lost, Refused):
+            return self.leader()
+        return found if found in self.cluster.running() else self.leader()
+
+    def parts(self) -> dict[tuple[str, int], object]:
+        try:
+            return dict(self.cluster.state(self.topic).parts)
+        except (Lost, Refused):
+            return {}
+
+    def linger(self, least_s: float, most_s: float) -> None:
+        time.sleep(self.random.uniform(least_s, most_s))
+
+    def bring_back(self, node: int) -> None:
+        self.cluster.restart(node)
+        self.cluster.brokers[node].wait_for("Kafka Server started")
+
+
+def kill(scene: Scene, node: int, role: str) -> None:
+    scene.note(f"kill {role}", node, begins=True)
+    scene.cluster.brokers[node].kill()
+    scene.linger(0.5, 2 * LEASE_S)
+    scene.bring_back(node)
+    scene.note(f"kill {role}", node, begins=False)
+
+
+def kill_leader(scene: Scene) -> None:
+    kill(scene, scene.leader(), "leader")
+
+
+def kill_follower(scene: Scene) -> None:
+    kill(scene, scene.follower(), "follower")
+
+
+def kill_controller(scene: Scene) -> None:
+    kill(scene, scene.controller(), "controller")
+
+
+def stop_cleanly(scene: Scene) -> None:
+    node = scene.leader()
+    scene.note("SIGTERM", node, begins=True)
+    code = scene.cluster.brokers[node].terminate()
+    assert code == 0, f"broker {node} ended with {code} after SIGTERM"
+    scene.linger(0.2, 2)
+    scene.bring_back(node)
+    scene.note("SIGTERM", node, begins=False)
+
+
+def pause(scene: Scene, node: int, role: str) -> None:
+    """Beyond the lease: another leads by the time it wakes, and it does not know."""
+    scene.note(f"SIGSTOP {role}", node, begins=True)
+    scene.cluster.brokers[node].pause()
+    scene.linger(LEASE_S + 1, LEASE_S + 3)
+    scene.cluster.brokers[node].resume()
+    scene.note(f"SIGSTOP {role}", node, begins=False)
+
+
+def pause_leader(scene: Scene) -> None:
+    pause(scene, scene.leader(), "leader")
+
+
+def pause_controller(scene: Scene) -> None:
+    pause(scene, scene.controller(), "controller")
+
+
+def kill_all(scene: Scene) -> None:
+    scene.note("kill all", "", begins=True)
+    nodes = list(scene.cluster.nodes)
+    for node in nodes:
+        scene.cluster.brokers[node].kill()
+    scene.random.shuffle(nodes)
+    for node in nodes:
+        scene.cluster.restart(node)
+        scene.linger(0, 1)
+    for node in nodes:
+        scene.cluster.brokers[node].wait_for("Kafka Server started")
+    scene.note("kill all", "", begins=False)
+
+
+def kill_store(scene: Scene) -> None:
+    store = scene.cluster.store
+    if store is None:
+        return
+    scene.note("kill store", STORE, begins=True)
+    store.kill()
+    scene.linger(0.5, 2 * LEASE_S)
+    scene.cluster.start_store()
+    scene.note("kill store", STORE, begins=False)
+
+
+def cut_between(scene: Scene) -> None:
+    """Two brokers, one way or both, in one of four manners."""
+    one, other = scene.random.sample(scene.cluster.nodes, 2)
+    rule = scene.random.choice((BLACKHOLE, RESET, DROP))
+    directions = scene.random.choice(((REQUESTS,), (ANSWERS,), (REQUESTS, ANSWERS)))
+    if rule == RESET:
+        directions = (REQUESTS, ANSWERS)
+    both = scene.random.random() < 0.5
+    target = f"{one} {'<->' if both else '->'} {other} {','.join(directions)}"
+    scene.note(f"cut {rule.mode}", target, begins=True)
+    scene.cluster.cut(rule, one, other, *directions)
+    if both:
+        scene.cluster.cut(rule, other, one, *directions)
+    scene.linger(2, 3 * LEASE_S)
+    scene.cluster.heal()
+    scene.note(f"cut {rule.mode}", target, begins=False)
+
+
+def isolate_leader(scene: Scene) -> None:
+    """It sees the store, not its followers."""
+    node = scene.leader()
+    scene.note("isolate leader", node, begins=True)
+    scene.cluster.isolate(BLACKHOLE, node)
+    scene.linger(LEASE_S + 2, 3 * LEASE_S)
+    scene.cluster.heal()
+    scene.note("isolate leader", node, begins=False)
+
+
+def cut_from_store(scene: Scene) -> None:
+    """It sees its followers, not the store."""
+    node = scene.random.choice((scene.leader(), scene.controller()))
+    rule = scene.random.choice((BLACKHOLE, RESET, DROP))
+    directions = (ANSWERS,) if rule == DROP else (REQUESTS, ANSWERS)
+    scene.note(f"cut from store {rule.mode}", node, begins=True)
+    scene.cluster.cut(rule, node, STORE, *directions)
+    scene.linger(LEASE_S + 1, 3 * LEASE_S)
+    scene.cluster.heal()
+    scene.note(f"cut from store {rule.mode}", node, begins=False)
+
+
+def slow_links(scene: Scene) -> None:
+    rule: Rule = scene.random.choice((delay(100), rate(400_000)))
+    scene.note(f"slow {rule.mode}", rule.amount, begins=True)
+    for one in scene.cluster.nodes:
+        for other in scene.cluster.nodes:
+            scene.cluster.cut(rule, one, other)
+    scene.linger(2, 6)
+    scene.cluster.heal()
+    scene.note(f"slow {rule.mode}", rule.amount, begins=False)
+
+
+def roll(scene: Scene) -> None:
+    """Each broker in turn, cleanly, waiting for the ISR in between, as one does an upgrade."""
+    scene.note("rolling restart", "", begins=True)
+    for node in scene.cluster.nodes:
+        code = scene.cluster.brokers[node].terminate()
+        assert code == 0, f"broker {node} ended with {code} after SIGTERM"
+        scene.bring_back(node)
+        scene.cluster.wait_in_sync(scene.topic, f"after broker {node} came back")
+    scene.note("rolling restart", "", begins=False)
+
+
+STRIKES: dict[str, tuple[Callable[[Scene], None], int]] = {
+    "kill-leader": (kill_leader, 4),
+    "kill-follower": (kill_follower, 2),
+    "kill-controller": (kill_controller, 2),
+    "stop-cleanly": (stop_cleanly, 2),
+    "pause-leader": (pause_leader, 3),
+    "pause-controller": (pause_controller, 1),
+    "kill-all": (kill_all, 1),
+    "kill-store": (kill_store, 2),
+    "cut-between": (cut_between, 4),
+    "isolate-leader": (isolate_leader, 2),
+    "cut-from-store": (cut_from_store, 3),
+    "slow-links": (slow_links, 1),
+    "roll": (roll, 1),
+}
+"""By name, with its weight."""
+IN_TURN = (
+    "kill-leader",
+    "pause-leader",
+    "cut-from-store",
+    "kill-store",
+    "isolate-leader",
+    "kill-controller",
+    "cut-between",
+    "kill-follower",
+    "stop-cleanly",
+)
+"""A short run takes each of these at least once, as far as its time goes, shuffled by the seed."""
+
+
+def plan(random: Random, count: int) -> list[str]:
+    """Names of faults: each of the common ones, then by weight."""
+    first = list(IN_TURN)
+    random.shuffle(first)
+    names = list(STRIKES)
+    weights = [weight for _, weight in STRIKES.values()]
+    more = max(0, count - len(first))
+    return [*first, *random.choices(names, weights, k=more)][:count]
+
+
+def strike(scene: Scene, name: str) -> None:
+    STRIKES[name][0](scene)
