@@ -10,7 +10,7 @@ Nothing here is process-wide: several brokers live in one interpreter.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -45,6 +45,7 @@ from pykbroker.state.errors import KafkaError
 from pykbroker.state.fetch_session import FetchSessionCache
 from pykbroker.state.types import NO_TOPIC_ID, NodeId
 from wire.errors import DecodeError
+from wire.tuples import NamedTuple
 from wire.uuids import uuid_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import random
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from pykbroker import __version__
 from pykbroker.broker import Broker, World
 from pykbroker.cluster_dir import OURS
 from pykbroker.edges.clock import SystemClock
+from pykbroker.edges.entropy import SystemRandom
 from pykbroker.edges.log_sink import StreamSink, timestamp
 from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
@@ -136,7 +136,7 @@ async def _serve_with_edges(
     source = metadata_source(loaded, options, log_dirs, clock, workers)
     world = World(
         clock,
-        random.SystemRandom(),
+        SystemRandom(),
         disk,
         workers,
         TcpNetwork(loaded.settings.str("pykbroker.source.host")),

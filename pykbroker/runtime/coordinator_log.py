@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pykbroker.ports import Clock
-    from pykbroker.runtime.replica_manager import Partition
+    from pykbroker.runtime.partition import Partition
     from pykbroker.state.coordinator import Shard
     from wire.persisted import RecordTypes
     from wire.records.batch import BatchHeader

@@ -8,12 +8,11 @@ What decides about groups is imported with the first of them: a broker starts wi
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.runtime.coordinator import CoordinatorRuntime, Waiter
 from pykbroker.runtime.internal_topic import InternalTopic
 from pykbroker.runtime.waiters import Deferral, gather
-from pykbroker.state.coordinator import Decision
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -22,11 +21,13 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
     from pykbroker.runtime.controller_client import ControllerClient
+    from pykbroker.runtime.coordinator import CoordinatorRuntime, Waiter
     from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
     from pykbroker.runtime.metadata import Images
-    from pykbroker.runtime.replica_manager import Partition, ReplicaManager
+    from pykbroker.runtime.partition import Partition
+    from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.state.controller.image import MetadataDelta
-    from pykbroker.state.coordinator import Instant
+    from pykbroker.state.coordinator import Decision, Instant
     from pykbroker.state.group.joining import Joiner
     from pykbroker.state.group.shard import GroupShard
     from wire.messages.create_topics import CreatableTopic
@@ -61,14 +62,20 @@ class GroupCoordinator:
         self._clock = clock
         self._rng = rng
         self.topic = InternalTopic(CONSUMER_OFFSETS, self._definition, images, controller)
-        self._runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
-            CONSUMER_OFFSETS,
-            clock,
-            self._make_shard,
-            lambda: settings.current.int("offsets.commit.timeout.ms"),
-        )
         replicas.add_leadership_listener(CONSUMER_OFFSETS, self)
         images.subscribe(self._metadata_changed)
+
+    @cached_property
+    def _runtime(self) -> CoordinatorRuntime[GroupShard]:
+        """From the first request, or the first partition that is led."""
+        from pykbroker.runtime.coordinator import CoordinatorRuntime
+
+        return CoordinatorRuntime(
+            CONSUMER_OFFSETS,
+            self._clock,
+            self._make_shard,
+            lambda: self._settings.current.int("offsets.commit.timeout.ms"),
+        )
 
     def _make_shard(self) -> GroupShard:
         from pykbroker.state.group.config import group_config
@@ -127,6 +134,8 @@ class GroupCoordinator:
         failure: Failure,
         operation: Callable[[GroupShard, Waiter, Instant], Decision],
     ) -> Deferral[Any]:
+        from pykbroker.runtime.coordinator import Waiter
+
         waiter = Waiter(failure)
         index = self.topic.partition_for(group_id)
         return self._runtime.submit(index, waiter, lambda shard, now: operation(shard, waiter, now))
@@ -201,6 +210,8 @@ class GroupCoordinator:
     ) -> Deferral[ListGroupsResponse]:
         """All groups of this broker's shards; while one of them is being loaded the answer is its
         error, as half a list would pass for a whole one."""
+        from pykbroker.runtime.coordinator import Waiter
+
         states, types = frozenset(states), frozenset(types)
 
         def listed(shard: GroupShard, waiter: Waiter) -> Decision:
@@ -214,6 +225,8 @@ class GroupCoordinator:
 
 
 def _answer(waiter: Waiter, response: Any) -> Decision:
+    from pykbroker.state.coordinator import Decision
+
     decision = Decision()
     decision.reply(waiter, response)
     return decision

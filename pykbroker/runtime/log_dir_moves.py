@@ -14,9 +14,7 @@ from pykbroker.log import get_logger
 from pykbroker.runtime.storage.flush import FlushJob
 from pykbroker.runtime.storage.upkeep import Alarm
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.log.epochs import LeaderEpochCache
 from wire.errors import ErrorCode
-from wire.records.batch import read_header
 
 if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
@@ -173,6 +171,8 @@ class LogDirMoves:
         return size * 1000 // max(rate, 1)
 
     def _swap(self, partition: Partition, future: PartitionLog) -> None:
+        from pykbroker.state.log.epochs import LeaderEpochCache
+
         log = partition.log
         # What batches alone do not tell: epochs without any, and producers whose batches are gone.
         future.leader_epochs = LeaderEpochCache(list(log.leader_epochs.entries))
@@ -197,6 +197,8 @@ def _log_failure(partition: Partition, error: KafkaError) -> None:
 
 def _copy_slice(log: PartitionLog, future: PartitionLog) -> int:
     """The size of what was copied; 0 at the end."""
+    from wire.records.batch import read_header
+
     if future.log_end_offset < log.log_start_offset:
         future.truncate_fully_and_start_at(log.log_start_offset)
     found = log.read(future.log_end_offset, SLICE_BYTES, min_one_batch=True)

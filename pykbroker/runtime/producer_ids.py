@@ -11,7 +11,6 @@ import anyio
 
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
-from wire.messages.allocate_producer_ids import AllocateProducerIdsRequest
 
 if TYPE_CHECKING:
     from pykbroker.runtime.controller_client import ControllerClient
@@ -43,6 +42,8 @@ class ProducerIds:
             return taken
 
     async def _fetch(self) -> None:
+        from wire.messages.allocate_producer_ids import AllocateProducerIdsRequest
+
         broker = self._images.current.brokers.get(self._node_id)
         if broker is None:
             raise _try_again("not registered yet")

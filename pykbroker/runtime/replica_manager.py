@@ -7,12 +7,12 @@ deleted and made again under its name is another topic.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
 from pykbroker.runtime.log_dir_moves import LogDirMoves
-from pykbroker.runtime.partition import Partition, Surroundings
 from pykbroker.runtime.purgatory import Counts, Wakeups
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import TopicId, TopicPartition
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
     from pykbroker.runtime.metadata import Images
+    from pykbroker.runtime.partition import Partition, Surroundings
     from pykbroker.runtime.replication import Replication
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     )
     from pykbroker.state.fetch_session import FetchEntry
     from pykbroker.state.types import NodeId
-
-__all__ = ["LeadershipListener", "Partition", "ReplicaManager"]
 
 logger = get_logger("pykbroker.runtime.replica_manager")
 
@@ -69,7 +68,6 @@ class ReplicaManager:
         self._clock = clock
         self._images = images
         self._settings = settings
-        self._shared = Surroundings(node_id, clock, settings, images, self.wakeups)
         self._by_id: dict[TopicId, dict[int, Partition]] = {}
         self._by_name: dict[str, dict[int, Partition]] = {}
         """The same inner tables."""
@@ -83,6 +81,13 @@ class ReplicaManager:
         self._replication: Replication | None = None
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
+
+    @cached_property
+    def _shared(self) -> Surroundings:
+        """From the first partition on: a broker that holds none starts without the code."""
+        from pykbroker.runtime.partition import Surroundings
+
+        return Surroundings(self.node_id, self._clock, self._settings, self._images, self.wakeups)
 
     # Looking up
 
@@ -249,6 +254,8 @@ class ReplicaManager:
         return log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
 
     def _create(self, topic: TopicImage, index: int, config: LogConfig) -> Partition | None:
+        from pykbroker.runtime.partition import Partition
+
         topic_partition = TopicPartition(topic.name, index)
         try:
             log = self.logs.get_or_create(

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.config.checks import connection_overrides
-from pykbroker.state.quota import CONNECTION_CREATION_RATE, IP, Rate
-from pykbroker.state.quota_configs import normal_address
+from pykbroker.state.quota import CONNECTION_CREATION_RATE, IP, Rate, normal_address
 from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:

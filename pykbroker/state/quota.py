@@ -283,3 +283,17 @@ class MutationQuota:
                 }
             bucket = self._buckets[key] = TokenBucket(self._burst_seconds)
         return bucket
+
+
+def normal_address(text: str) -> str | None:
+    """An address as connections show it; None for what is none. Names are not looked up."""
+    import ipaddress
+
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(address if mapped is None else mapped)

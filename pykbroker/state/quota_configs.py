@@ -16,6 +16,7 @@ from pykbroker.state.quota import (
     PRODUCER_BYTE_RATE,
     REQUEST_PERCENTAGE,
     USER,
+    normal_address,
 )
 from wire.errors import ErrorCode
 from wire.messages import alter_client_quotas as alter
@@ -122,20 +123,6 @@ def _kinds_of(entity: QuotaEntity) -> Mapping[str, str]:
     if address is not None and normal_address(address) is None:
         raise _refuse(f"{address} is not a valid IP or resolvable host.")
     return _IP_KEYS
-
-
-def normal_address(text: str) -> str | None:
-    """An address as connections show it; None for what is none. Names are not looked up."""
-    import ipaddress
-
-    if text == "localhost":
-        return "127.0.0.1"
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(address if mapped is None else mapped)
 
 
 def _check_value(kinds: Mapping[str, str], key: str, value: float) -> None:

@@ -15,7 +15,6 @@ from pykbroker.config.definitions import ConfigError
 from pykbroker.state.client_metrics import DEFAULT_INTERVAL_MS, parse_subscription
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
-from wire.records.crc import crc32c
 from wire.schema import ZERO_UUID
 from wire.tuples import NamedTuple
 
@@ -191,6 +190,8 @@ class TelemetryState:
 
 def subscription_id(instance_id: bytes, metrics: tuple[str, ...], interval_ms: int) -> int:
     """The same for the same metrics and interval of one instance, on every broker."""
+    from wire.records.crc import crc32c
+
     number = crc32c(f"{','.join(metrics)}|{interval_ms}".encode())
     for start in range(0, 16, 4):
         number ^= int.from_bytes(instance_id[start : start + 4], "big")

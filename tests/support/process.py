@@ -27,7 +27,11 @@ class BrokerProcess:
     """One ``pykbroker serve`` on free ports, with its output collected in files."""
 
     def __init__(
-        self, *arguments: str, log_dir: Path, env: dict[str, str] | None = None, port: int | None = 0
+        self,
+        *arguments: str,
+        log_dir: Path,
+        env: dict[str, str] | None = None,
+        port: int | None = 0,
     ) -> None:
         self.arguments = arguments
         self.stdout_path = log_dir / f"broker-{time.monotonic_ns()}.out"

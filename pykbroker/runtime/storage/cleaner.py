@@ -4,6 +4,8 @@ A group of old segments is rewritten into one ``.cleaned``, synced, renamed to `
 the place of its sources, and renamed to its own name last; a crash anywhere in between is undone
 or completed by the next start. Whatever happened to the log while a worker was busy (truncation,
 retention, deletion) makes the result void.
+
+What reads and writes the logs is imported with the first log that is compacted.
 """
 
 from __future__ import annotations
@@ -13,26 +15,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pykbroker.log import get_logger
-from pykbroker.runtime.storage.context import LogContext
-from pykbroker.runtime.storage.handles import FileHandles
-from pykbroker.runtime.storage.scan import scan
-from pykbroker.runtime.storage.segment import Segment
-from pykbroker.state.log.cleaning import (
-    CleanerSegment,
-    CleaningPlan,
-    OffsetMap,
-    group_by_size,
-    plan_cleaning,
-)
-from pykbroker.state.log.compaction import (
-    UNBOUNDED,
-    BatchFilter,
-    TransactionTracker,
-    last_records,
-)
-from pykbroker.state.log.names import CLEANED, CLEANER_CHECKPOINT, SEGMENT_SUFFIXES, SWAP
+from pykbroker.state.log.names import CLEANER_CHECKPOINT
 from wire.records.errors import CorruptBatch
-from wire.records.record import iter_records
 from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -41,25 +25,16 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
-    from pykbroker.state.log.producers import AbortedTxn
+    from pykbroker.runtime.storage.segment import Segment
+    from pykbroker.state.log.cleaning import CleaningPlan
+    from pykbroker.state.log.compaction import BatchFilter
     from pykbroker.state.types import TopicPartition
 
 logger = get_logger("pykbroker.storage.cleaner")
-STEP_BYTES = 128 << 10
-"""A worker's turn: short, because it holds the interpreter for all of it."""
 
 
 class LogChanged(Exception):
     """The log is not the one that was planned for: nothing of this cleaning counts."""
-
-
-class Source(NamedTuple):
-    """A segment to be rewritten, as a worker may use it."""
-
-    path: str
-    base_offset: int
-    size: int
-    end_offset: int
 
 
 class CleanedLog(NamedTuple):
@@ -166,13 +141,16 @@ class Cleaner:
     def plan(self, log: PartitionLog) -> CleaningPlan | None:
         if log.is_failed or log.is_closed or not log.may_have_files() or not log.segments:
             return None
+        from pykbroker.runtime.storage.rewriting import segment_facts
+        from pykbroker.state.log.cleaning import plan_cleaning
+
         offsets = self._cleaned_offsets(log)
         cleaned = offsets.get(log.topic_partition)
         if cleaned is not None and log.lowest_truncation is not None:
             cleaned = offsets[log.topic_partition] = min(cleaned, log.lowest_truncation)
         log.lowest_truncation = None
         return plan_cleaning(
-            _facts(log.segments),
+            segment_facts(log.segments),
             log.config,
             cleaned_offset=cleaned,
             log_start_offset=log.log_start_offset,
@@ -192,19 +170,23 @@ class Cleaner:
 
     async def clean(self, log: PartitionLog, plan: CleaningPlan) -> CleanedLog:
         """One round over ``log``."""
+        from pykbroker.runtime.storage.rewriting import map_offsets, segment_facts, sources_of
+        from pykbroker.state.log.cleaning import OffsetMap, group_by_size
+        from pykbroker.state.log.compaction import BatchFilter, last_records
+
         settings = self._manager.settings.current
         generation = log.generation
         offsets = OffsetMap(
             settings.int("log.cleaner.dedupe.buffer.size") // max(self._threads, 1),
             settings.float("log.cleaner.io.buffer.load.factor"),
         )
-        dirty = _sources(log, plan.first_dirty_offset, plan.first_uncleanable_offset)
+        dirty = sources_of(log, plan.first_dirty_offset, plan.first_uncleanable_offset)
         aborted = log.aborted_between(plan.first_dirty_offset, plan.first_uncleanable_offset)
-        await self._steps(_map_offsets(log.context, dirty, plan, offsets, aborted), log, generation)
+        await self._steps(map_offsets(log.context, dirty, plan, offsets, aborted), log, generation)
         end_offset = offsets.latest_offset + 1
         chosen = [s for s in log.segments if s.base_offset < end_offset and not s.is_active]
         groups = group_by_size(
-            _facts(chosen),
+            segment_facts(chosen),
             log.config.segment_bytes,
             log.config.segment_index_bytes,
             plan.first_uncleanable_offset,
@@ -234,6 +216,8 @@ class Cleaner:
         generation: int,
     ) -> int:
         """Rewrite some neighbours into one; its size."""
+        from pykbroker.runtime.storage.rewriting import GroupWriter, Source
+
         _check_unchanged(log, segments, generation)
         ends = [s.base_offset for s in log.segments[1:]] + [log.log_end_offset]
         end_of = dict(zip([s.base_offset for s in log.segments], ends, strict=True))
@@ -286,143 +270,9 @@ class Cleaner:
                 await self._manager.workers.run(directory.write_all, [(CLEANER_CHECKPOINT, data)])
 
 
-def _facts(segments: list[Segment]) -> list[CleanerSegment]:
-    return [
-        CleanerSegment(
-            segment.base_offset,
-            segment.size,
-            segment.index_bytes,
-            segment.time_index_bytes,
-            segment.largest_timestamp,
-            segment.first_timestamp,
-        )
-        for segment in segments
-    ]
-
-
-def _sources(log: PartitionLog, start: int, end: int) -> list[Source]:
-    first = max(log.segment_index(start), 0)
-    found = [s for s in log.segments[first:] if s.base_offset < end and not s.is_active]
-    ends = [s.base_offset for s in found[1:]] + [end]
-    return [
-        Source(s.path, s.base_offset, s.size, stop) for s, stop in zip(found, ends, strict=True)
-    ]
-
-
 def _check_unchanged(log: PartitionLog, segments: list[Segment], generation: int) -> None:
     if log.is_closed or log.is_failed or log.generation != generation:
         raise LogChanged
     first = log.segment_index(segments[0].base_offset)
     if log.segments[first : first + len(segments)] != segments:
         raise LogChanged
-
-
-def _map_offsets(
-    context: LogContext,
-    sources: list[Source],
-    plan: CleaningPlan,
-    offsets: OffsetMap,
-    aborted: list[AbortedTxn],
-) -> Iterator[int]:
-    """Fill the map from the dirty part, until it is full; in a worker."""
-    transactions = TransactionTracker()
-    transactions.add_aborted(aborted)
-    start = plan.first_dirty_offset
-    offsets.latest_offset = start - 1
-    for source in sources:
-        file = context.disk.open(source.path)
-        read = 0
-        try:
-            for stored in scan(file, 0, source.size, chunk_bytes=STEP_BYTES):
-                header = stored.header
-                if header.is_control:
-                    transactions.on_control(header, stored.data)
-                elif not transactions.on_data(header) and header.last_offset >= start:
-                    for record in iter_records(stored.data, max_decompressed_bytes=UNBOUNDED):
-                        if (
-                            record.key is not None
-                            and record.offset >= start
-                            and not offsets.put(record.key, record.offset)
-                        ):
-                            return
-                offsets.latest_offset = max(offsets.latest_offset, header.last_offset)
-                read += header.size_in_bytes
-                if read >= STEP_BYTES:
-                    yield read
-                    read = 0
-        finally:
-            file.close()
-        offsets.latest_offset = max(offsets.latest_offset, source.end_offset - 1)
-        yield read
-
-
-class GroupWriter:
-    """Writes one ``.cleaned`` segment. All but ``discard`` runs in a worker, with handles of its
-    own."""
-
-    def __init__(self, log: PartitionLog, sources: list[Source], batch_filter: BatchFilter) -> None:
-        shared = log.context
-        self._context = LogContext(
-            shared.disk, shared.clock, shared.rng, handles=FileHandles(shared.disk, 8)
-        )
-        self._sources = sources
-        self._filter = batch_filter
-        self._segment = Segment(
-            self._context,
-            log.directory,
-            sources[0].base_offset,
-            suffix=CLEANED,
-            index_interval_bytes=log.config.index_interval_bytes,
-        )
-
-    @property
-    def size(self) -> int:
-        return self._segment.size
-
-    def steps(self) -> Iterator[int]:
-        disk = self._context.disk
-        self._segment.create()
-        self._segment.is_active = True
-        for source in self._sources:
-            file = disk.open(source.path)
-            read = 0
-            try:
-                for stored in scan(file, 0, source.size, chunk_bytes=STEP_BYTES):
-                    header = stored.header
-                    kept = self._filter.filter(header, stored.data)
-                    if kept is not None:
-                        self._segment.append_batch(kept)
-                    read += header.size_in_bytes
-                    if read >= STEP_BYTES:
-                        yield read
-                        read = 0
-            finally:
-                file.close()
-            yield read
-
-    def finish(self) -> None:
-        """Make it durable and give it the suffix that says it is whole."""
-        disk = self._context.disk
-        segment = self._segment
-        transactions = self._filter.transactions
-        for aborted in transactions.kept:
-            segment.add_aborted(aborted)
-        transactions.kept = []
-        segment.write_ends()
-        mtime_ms = disk.mtime_ms(self._sources[-1].path)
-        for kind in SEGMENT_SUFFIXES:
-            path = segment.file_path(kind)
-            if disk.exists(path):
-                self._context.handles.get(path).sync()
-        segment.drop()
-        disk.set_mtime_ms(segment.path, mtime_ms)
-        segment.rename(SWAP)
-        disk.sync_dir(segment.directory)
-
-    def discard(self) -> None:
-        self._context.handles.close_all()
-        disk = self._context.disk
-        for kind in SEGMENT_SUFFIXES:
-            path = self._segment.file_path(kind)
-            if disk.exists(path):
-                disk.unlink(path)
