@@ -272,14 +272,14 @@ class Controller:
                 self._work.set()
 
     def _chores(self, batch: Batch) -> Iterable[Decision[Any]]:
-        yield Decision(None, first_levels(batch.replay.image))
+        yield Decision(None, first_levels(batch.replay.image, self._settings.current))
         live = self._follower.replay.live
         late = self._may_be_late()
         while True:
             node = next_to_settle(batch.replay.image, live, late)
             if node is None:
                 break
-            yield settle(node, batch.view(), live)
+            yield settle(node, batch.view(), live, late)
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._next_rebalance_ms:
             self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import Transport
     from tests.simulation.cluster import Cluster
     from tests.simulation.observer import Observer
+    from wire.messages.metadata import MetadataResponsePartition
     from wire.schema import Request
 
 VERSIONS = {
@@ -82,6 +83,7 @@ class Client:
         self._connections: dict[int, LinkConnection] = {}
         self._leaders: dict[tuple[str, int], tuple[int, int]] = {}
         """Node and leader epoch."""
+        self._epochs: dict[tuple[str, int], int] = {}
 
     def start(self) -> None:
         self.cluster.loop.spawn(self.life, self._guarded())
@@ -147,9 +149,14 @@ class Client:
         for found in response.topics if response is not None else ():
             for part in found.partitions:
                 if part.leader_id >= 0:
-                    leader = (part.leader_id, part.leader_epoch)
-                    self._leaders[found.name, part.partition_index] = leader
+                    self._learn((found.name, part.partition_index), part)
         return self._leaders.get((topic, partition))
+
+    def _learn(self, key: tuple[str, int], part: MetadataResponsePartition) -> None:
+        """What is older than what is known already comes from a broker that was away (KIP-320)."""
+        if part.leader_epoch >= self._epochs.get(key, 0):
+            self._epochs[key] = part.leader_epoch
+            self._leaders[key] = (part.leader_id, part.leader_epoch)
 
     def forget_leader(self, topic: str, partition: int) -> None:
         self._leaders.pop((topic, partition), None)
@@ -251,8 +258,13 @@ class Producer(Client):
                 if answer.error_code == ErrorCode.NONE:
                     self._acknowledged(values, answer.base_offset, crc)
                     return
-                if answer.error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
-                    self.cluster.fail(f"{self.name}: {answer.error_message}: records are missing")
+                # A leader that has not heard of its successor knows no better.
+                out_of_order = answer.error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+                if out_of_order and self.observer.leads(self.topic, self.partition, leader):
+                    self.cluster.fail(
+                        f"{self.name}: records before sequence {self._sequence} are missing "
+                        f"on broker {leader[0]} in epoch {leader[1]}"
+                    )
             self.forget_leader(self.topic, self.partition)
             await self.pause()
 
@@ -306,8 +318,13 @@ class Reader(Client):
         if response is not None and response.responses:
             answer = response.responses[0].partitions[0]
         if answer is None or answer.error_code != ErrorCode.NONE:
-            if answer is not None and answer.error_code == ErrorCode.OFFSET_OUT_OF_RANGE:
-                self.cluster.fail(f"{self.name}: {self.offset} was committed and is out of range")
+            out_of_range = answer is not None and answer.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
+            known = (leader, leader_epoch)
+            if out_of_range and self.observer.leads(self.topic, self.partition, known):
+                self.cluster.fail(
+                    f"{self.name}: {self.offset} was committed and is out of range on broker "
+                    f"{leader} in epoch {leader_epoch}"
+                )
             self.forget_leader(self.topic, self.partition)
             await self.pause()
             return

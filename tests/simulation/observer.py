@@ -93,6 +93,11 @@ class Observer:
         topic = self.truth.image.topic_by_id(key[0])
         return None if topic is None else topic.partitions[key[1]]
 
+    def leads(self, topic: str, partition: int, leader: tuple[int, int]) -> bool:
+        """Whether the cluster has that leader in that epoch."""
+        image = self.truth.image.topics[topic].partitions[partition]
+        return (image.leader, image.leader_epoch) == leader
+
     def name(self, key: Key) -> str:
         return f"{self.truth.image.topic_names.get(key[0], key[0].hex())}-{key[1]}"
 
@@ -126,7 +131,8 @@ class Observer:
         if self.truth.image.topic_names[key[0]] in self.unclean_topics:
             return
         # Nobody is left who surely holds everything: the one who led last has the most.
-        if old.isr or old.elr or new.leader not in old.last_known_elr:
+        lost_tail = set(old.isr) | set(old.elr) <= set(old.replicas) - {new.leader, *new.elr}
+        if new.leader not in old.last_known_elr or not lost_tail:
             self.fail(f"{name}: elected from outside the ISR: {old} {new}")
 
     def _isrs_changed(self, delta: MetadataDelta) -> None:

@@ -31,7 +31,7 @@ from wire.messages.broker_heartbeat import BrokerHeartbeatResponse
 from wire.messages.metadata_records import BrokerEndpoint, BrokerFeature, RegisterBrokerRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pykbroker.state.controller.image import BrokerImage, MetadataImage
     from pykbroker.state.controller.replay import LiveBroker
@@ -54,19 +54,29 @@ def next_to_settle(
         known = image.brokers.get(node)
         if known is None or known.epoch != broker.epoch:
             return node
+    return next(_gone(image, live, may_be_late), None)
+
+
+def _gone(
+    image: MetadataImage, live: Mapping[NodeId, LiveBroker], may_be_late: Collection[NodeId]
+) -> Iterator[NodeId]:
     for node, known in image.brokers.items():
         if node not in live and not known.fenced and node not in may_be_late:
-            return node
-    return None
+            yield node
 
 
-def settle(node: NodeId, view: View, live: Mapping[NodeId, LiveBroker]) -> Decision[None]:
+def settle(
+    node: NodeId,
+    view: View,
+    live: Mapping[NodeId, LiveBroker],
+    may_be_late: Collection[NodeId] = (),
+) -> Decision[None]:
     """Register the incarnation that lives, or fence the one that does not."""
     broker = live.get(node)
     known = view.image.brokers.get(node)
     if broker is None:
         assert known is not None
-        return _fence(known, view)
+        return _fence(known, view, frozenset(_gone(view.image, live, may_be_late)))
     if known is not None and known.incarnation_id == broker.record.incarnation_id:
         return _renew(known, broker)
     clean = known is not None and broker.record.broker_epoch == known.epoch
@@ -101,8 +111,10 @@ def _renew(known: BrokerImage, broker: LiveBroker) -> Decision[None]:
     return Decision(None, [change], [note])
 
 
-def _fence(known: BrokerImage, view: View) -> Decision[None]:
-    elections = broker_leaves(view, known.node_id, lost_tail=False)
+def _fence(known: BrokerImage, view: View, gone: frozenset[NodeId] = frozenset()) -> Decision[None]:
+    """``gone``: who is to be fenced as well. They leave an ISR together: one by one, the last of
+    them would be all that is eligible, and it may not be the one that comes back whole."""
+    elections = broker_leaves(view, known.node_id, lost_tail=False, gone=gone)
     change = _registration(known, fenced=True, in_controlled_shutdown=False)
     note = Note("broker fenced", {"broker": known.node_id, "epoch": known.epoch})
     return Decision(None, [*elections.changes, change], [note, *elections.notes])

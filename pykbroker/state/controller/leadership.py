@@ -17,10 +17,11 @@ from pykbroker.state.controller.elections import (
 from pykbroker.state.controller.facts import Change
 from pykbroker.state.controller.keys import partition_key
 from pykbroker.state.controller.replay import partition_record
+from pykbroker.state.features import has_elr
 from pykbroker.state.types import NO_LEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from pykbroker.state.controller.image import MetadataImage, PartitionImage, TopicImage
     from pykbroker.state.types import NodeId
@@ -48,7 +49,9 @@ class Elections:
         unclean = topic_value(settings, overrides, "unclean.leader.election.enable")
         assert isinstance(min_isr, int)
         election = Election.UNCLEAN if unclean else Election.ONLINE
-        electorate = Electorate(self._is_active, min_isr, election)
+        electorate = Electorate(
+            self._is_active, min_isr, election, has_elr(self._view.image.features)
+        )
         if not overrides:
             self._plain = electorate
         return electorate
@@ -74,7 +77,7 @@ class Elections:
         before = topic.partitions[index]
         electorate = self.electorate(topic)
         if election is not None:
-            electorate = Electorate(electorate.is_active, electorate.min_isr, election)
+            electorate = electorate._replace(election=election)
         after = elect(before, electorate, target)
         if after is None:
             return None
@@ -100,14 +103,20 @@ def _unclean(topic: TopicImage, index: int, before: PartitionImage, after: Parti
     )
 
 
-def broker_leaves(view: View, node: NodeId, *, lost_tail: bool) -> Elections:
-    """It leaves every ISR and leads nothing; with its tail lost it is eligible for nothing."""
+def broker_leaves(
+    view: View, node: NodeId, *, lost_tail: bool, gone: Collection[NodeId] = ()
+) -> Elections:
+    """It leaves every ISR and leads nothing; with its tail lost it is eligible for nothing.
+
+    The others of ``gone`` leave the ISRs that it leaves: they will be next.
+    """
     image = view.image
-    elections = Elections(view, lambda other: other != node and is_active(image, other))
+    leaving = {node, *gone}
+    elections = Elections(view, lambda other: other not in leaving and is_active(image, other))
     for topic, index, partition in _partitions(image):
         concerned = node in partition.isr or node == partition.leader
         if concerned or (lost_tail and node in partition.elr):
-            isr = tuple(other for other in partition.isr if other != node)
+            isr = tuple(other for other in partition.isr if other not in leaving)
             target = Target(isr=isr, lost_tail=(node,) if lost_tail else ())
             elections.run(topic, index, target)
     return elections

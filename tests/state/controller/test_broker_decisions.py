@@ -160,6 +160,15 @@ def test_a_broker_whose_lease_is_gone_is_fenced_and_its_leaderships_move() -> No
     assert next_to_settle(cluster.image, live, ()) is None
 
 
+def test_brokers_that_are_gone_together_stay_eligible_together() -> None:
+    cluster = Cluster(1, 2, 3, settings={"min.insync.replicas": "1"})
+    cluster.topic("t", partition([1, 2, 3]))
+    while (node := next_to_settle(cluster.image, {}, ())) is not None:
+        cluster.apply(settle(node, cluster.view, {}, ()))
+    assert states(cluster)["t"] == (-1, (), (1, 2, 3), (1,))
+    assert all(broker.fenced for broker in cluster.image.brokers.values())
+
+
 def test_who_may_still_come_back_is_not_fenced() -> None:
     cluster = Cluster(1, 2)
     assert next_to_settle(cluster.image, {}, {NodeId(1), NodeId(2)}) is None
