@@ -231,12 +231,16 @@ class Api:
         "_request",
         "_response",
         "constant",
-        "flags",
         "flexible_since",
+        "is_client_facing",
+        "is_cluster_action",
+        "is_forwarded",
+        "is_on_controller",
         "key",
         "max_version",
         "min_version",
         "name",
+        "needs_telemetry_receiver",
     )
 
     def __init__(
@@ -250,7 +254,12 @@ class Api:
         self.max_version = newest
         self.flexible_since = NEVER if flexible is None else flexible
         """The first version with compact types and tagged fields, or NEVER."""
-        self.flags = flags
+        self.is_client_facing = bool(flags & BROKER)
+        """On the listeners that clients use, and so advertised to them."""
+        self.is_on_controller = bool(flags & CONTROLLER)
+        self.is_forwarded = bool(flags & FORWARDED)
+        self.is_cluster_action = bool(flags & CLUSTER_ACTION)
+        self.needs_telemetry_receiver = bool(flags & TELEMETRY)
         self._request: type[Request] | None = None
         self._response: type[Response] | None = None
 
@@ -270,27 +279,6 @@ class Api:
             self._load()
             assert self._response is not None
         return self._response
-
-    @property
-    def is_client_facing(self) -> bool:
-        """On the listeners that clients use, and so advertised to them."""
-        return bool(self.flags & BROKER)
-
-    @property
-    def is_on_controller(self) -> bool:
-        return bool(self.flags & CONTROLLER)
-
-    @property
-    def is_forwarded(self) -> bool:
-        return bool(self.flags & FORWARDED)
-
-    @property
-    def is_cluster_action(self) -> bool:
-        return bool(self.flags & CLUSTER_ACTION)
-
-    @property
-    def needs_telemetry_receiver(self) -> bool:
-        return bool(self.flags & TELEMETRY)
 
     def _load(self) -> None:
         module = "wire.messages." + self.constant.lower()

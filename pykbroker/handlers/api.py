@@ -111,3 +111,9 @@ class Context:
         in ``api_version``."""
         version = self.api_version if api_version is None else api_version
         return Origin(self.connection.principal, self.client_id, self.connection.peer.host, version)
+
+
+async def forward(request: Request, ctx: Context) -> Response:
+    """Handles what is the controller's to decide, and whose answer is the client's as it is."""
+    response: Response = await ctx.broker.controller.call(request, origin=ctx.origin())
+    return response

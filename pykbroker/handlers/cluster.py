@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pykbroker.handlers.api import handles
+from pykbroker.handlers.api import forward, handles
 from pykbroker.handlers.topic_metadata import endpoint_of
 from pykbroker.state.operations import NOT_ASKED, ON_CLUSTER
 from pykbroker.state.types import NO_LEADER
@@ -31,8 +31,8 @@ from wire.messages.describe_quorum import (
     Node,
     ReplicaState,
 )
-from wire.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
-from wire.messages.update_features import UpdateFeaturesRequest, UpdateFeaturesResponse
+from wire.messages.unregister_broker import UnregisterBrokerRequest
+from wire.messages.update_features import UpdateFeaturesRequest
 
 if TYPE_CHECKING:
     from pykbroker.handlers.api import Context
@@ -151,19 +151,5 @@ def _unknown_partitions(asked: list[tuple[str, list[int]]]) -> DescribeQuorumRes
     )
 
 
-@handles(UpdateFeaturesRequest)
-async def update_features(request: UpdateFeaturesRequest, ctx: Context) -> UpdateFeaturesResponse:
-    response: UpdateFeaturesResponse = await ctx.broker.controller.call(
-        request, origin=ctx.origin()
-    )
-    return response
-
-
-@handles(UnregisterBrokerRequest)
-async def unregister_broker(
-    request: UnregisterBrokerRequest, ctx: Context
-) -> UnregisterBrokerResponse:
-    response: UnregisterBrokerResponse = await ctx.broker.controller.call(
-        request, origin=ctx.origin()
-    )
-    return response
+handles(UpdateFeaturesRequest)(forward)
+handles(UnregisterBrokerRequest)(forward)

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from pykbroker.state.controller.image import MetadataImage
 
 Resource = TypeVar("Resource", legacy.AlterConfigsResource, incremental.AlterConfigsResource)
+Result = TypeVar(
+    "Result", legacy.AlterConfigsResourceResponse, incremental.AlterConfigsResourceResponse
+)
 
 
 @handles(DescribeConfigsRequest)
@@ -147,18 +150,9 @@ async def incremental_alter_configs(
             "incremental.IncrementalAlterConfigsResponse",
             await ctx.broker.controller.call(forwarded, origin=ctx.origin()),
         )
-    stored = {(r.resource_type, r.resource_name): r for r in response.responses}
-    response.responses = [
-        incremental.AlterConfigsResourceResponse(
-            error_code=outcomes[index].code,
-            error_message=outcomes[index].message,
-            resource_type=resource.resource_type,
-            resource_name=resource.resource_name,
-        )
-        if index in outcomes
-        else stored[resource.resource_type, resource.resource_name]
-        for index, resource in enumerate(request.resources)
-    ]
+    response.responses = _in_order(
+        request.resources, outcomes, response.responses, incremental.AlterConfigsResourceResponse
+    )
     return response
 
 
@@ -175,9 +169,22 @@ async def alter_configs(
             "legacy.AlterConfigsResponse",
             await ctx.broker.controller.call(forwarded, origin=ctx.origin()),
         )
-    stored = {(r.resource_type, r.resource_name): r for r in response.responses}
-    response.responses = [
-        legacy.AlterConfigsResourceResponse(
+    response.responses = _in_order(
+        request.resources, outcomes, response.responses, legacy.AlterConfigsResourceResponse
+    )
+    return response
+
+
+def _in_order(
+    resources: Sequence[Resource],
+    outcomes: dict[int, Outcome],
+    decided: Sequence[Result],
+    result: type[Result],
+) -> list[Result]:
+    """A result for each resource: its outcome here, by index, or what the controller decided."""
+    stored = {(r.resource_type, r.resource_name): r for r in decided}
+    return [
+        result(
             error_code=outcomes[index].code,
             error_message=outcomes[index].message,
             resource_type=resource.resource_type,
@@ -185,9 +192,8 @@ async def alter_configs(
         )
         if index in outcomes
         else stored[resource.resource_type, resource.resource_name]
-        for index, resource in enumerate(request.resources)
+        for index, resource in enumerate(resources)
     ]
-    return response
 
 
 def _preprocess(resources: Sequence[Resource], ctx: Context) -> dict[int, Outcome]:

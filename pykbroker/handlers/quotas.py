@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from pykbroker.handlers.api import handles
+from pykbroker.handlers.api import forward, handles
 from pykbroker.state.quota_configs import describe_client_quotas as describe
 from wire.messages.alter_client_quotas import AlterClientQuotasRequest
 from wire.messages.describe_client_quotas import (
@@ -14,7 +14,6 @@ from wire.messages.describe_client_quotas import (
 
 if TYPE_CHECKING:
     from pykbroker.handlers.api import Context
-    from wire.messages.alter_client_quotas import AlterClientQuotasResponse
 
 
 @handles(DescribeClientQuotasRequest)
@@ -24,10 +23,4 @@ def describe_client_quotas(
     return describe(ctx.broker.images.current, request)
 
 
-@handles(AlterClientQuotasRequest)
-async def alter_client_quotas(
-    request: AlterClientQuotasRequest, ctx: Context
-) -> AlterClientQuotasResponse:
-    return cast(
-        "AlterClientQuotasResponse", await ctx.broker.controller.call(request, origin=ctx.origin())
-    )
+handles(AlterClientQuotasRequest)(forward)

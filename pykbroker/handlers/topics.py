@@ -11,15 +11,12 @@ ListPartitionReassignments
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pykbroker.handlers.api import handles
+from pykbroker.handlers.api import forward, handles
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
-from wire.messages.alter_partition_reassignments import (
-    AlterPartitionReassignmentsRequest,
-    AlterPartitionReassignmentsResponse,
-)
+from wire.messages.alter_partition_reassignments import AlterPartitionReassignmentsRequest
 from wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from wire.messages.create_topics import (
     CreatableTopicConfigs,
@@ -28,23 +25,21 @@ from wire.messages.create_topics import (
     CreateTopicsResponse,
 )
 from wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
-from wire.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
-from wire.messages.list_partition_reassignments import (
-    ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse,
-)
+from wire.messages.elect_leaders import ElectLeadersRequest
+from wire.messages.list_partition_reassignments import ListPartitionReassignmentsRequest
 
 if TYPE_CHECKING:
     from pykbroker.handlers.api import Context
 
+handles(ElectLeadersRequest)(forward)
+handles(AlterPartitionReassignmentsRequest)(forward)
+handles(ListPartitionReassignmentsRequest)(forward)
+
 
 @handles(CreateTopicsRequest)
 async def create_topics(request: CreateTopicsRequest, ctx: Context) -> CreateTopicsResponse:
-    mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=6)
     try:
-        response: CreateTopicsResponse = await ctx.broker.controller.call(
-            request, charge=mutation.record, origin=ctx.origin()
-        )
+        response: CreateTopicsResponse = await _mutate(request, ctx, strict_since=6)
     except KafkaError as error:
         return CreateTopicsResponse(
             topics=[
@@ -54,7 +49,6 @@ async def create_topics(request: CreateTopicsRequest, ctx: Context) -> CreateTop
                 for topic in request.topics
             ]
         )
-    response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
     if ctx.api_version >= 5:
         _add_configs(request, response, ctx)
     return response
@@ -89,11 +83,7 @@ def _add_configs(
 async def delete_topics(request: DeleteTopicsRequest, ctx: Context) -> DeleteTopicsResponse:
     if ctx.api_version < 3 and not ctx.broker.settings.current.bool("delete.topic.enable"):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "This version does not support topic deletion.")
-    mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=5)
-    response: DeleteTopicsResponse = await ctx.broker.controller.call(
-        request, charge=mutation.record, origin=ctx.origin()
-    )
-    response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
+    response: DeleteTopicsResponse = await _mutate(request, ctx, strict_since=5)
     return response
 
 
@@ -101,35 +91,20 @@ async def delete_topics(request: DeleteTopicsRequest, ctx: Context) -> DeleteTop
 async def create_partitions(
     request: CreatePartitionsRequest, ctx: Context
 ) -> CreatePartitionsResponse:
-    mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=3)
-    response: CreatePartitionsResponse = await ctx.broker.controller.call(
+    response: CreatePartitionsResponse = await _mutate(request, ctx, strict_since=3)
+    return response
+
+
+async def _mutate(
+    request: CreateTopicsRequest | DeleteTopicsRequest | CreatePartitionsRequest,
+    ctx: Context,
+    *,
+    strict_since: int,
+) -> Any:
+    """The controller's answer, with the client's quota of changes to partitions charged."""
+    mutation = ctx.broker.quotas.controller_mutation(ctx, strict_since=strict_since)
+    response = await ctx.broker.controller.call(
         request, charge=mutation.record, origin=ctx.origin()
     )
     response.throttle_time_ms = max(response.throttle_time_ms, mutation.throttle_ms)
-    return response
-
-
-@handles(ElectLeadersRequest)
-async def elect_leaders(request: ElectLeadersRequest, ctx: Context) -> ElectLeadersResponse:
-    response: ElectLeadersResponse = await ctx.broker.controller.call(request, origin=ctx.origin())
-    return response
-
-
-@handles(AlterPartitionReassignmentsRequest)
-async def alter_partition_reassignments(
-    request: AlterPartitionReassignmentsRequest, ctx: Context
-) -> AlterPartitionReassignmentsResponse:
-    response: AlterPartitionReassignmentsResponse = await ctx.broker.controller.call(
-        request, origin=ctx.origin()
-    )
-    return response
-
-
-@handles(ListPartitionReassignmentsRequest)
-async def list_partition_reassignments(
-    request: ListPartitionReassignmentsRequest, ctx: Context
-) -> ListPartitionReassignmentsResponse:
-    response: ListPartitionReassignmentsResponse = await ctx.broker.controller.call(
-        request, origin=ctx.origin()
-    )
     return response
