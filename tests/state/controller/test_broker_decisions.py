@@ -113,7 +113,7 @@ def test_a_broker_that_lost_its_lease_unnoticed_is_what_it_was() -> None:
 def test_a_broker_that_was_fenced_meanwhile_has_to_ask() -> None:
     cluster = Cluster(1, 2, 3)
     cluster.topic("led", partition([1, 2, 3]))
-    cluster.apply(settle(NodeId(1), cluster.view, {}))
+    cluster.apply(settle(NodeId(1), cluster.view, {}, {NodeId(2), NodeId(3)}))
     cluster.apply(settle(NodeId(1), cluster.view, again(cluster, 1, 200)))
     broker = cluster.image.brokers[NodeId(1)]
     assert (broker.epoch, broker.fenced) == (200, True)
