@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pykbroker.config.settings import Settings
 from pykbroker.state.controller.decision import View
 from pykbroker.state.controller.facts import Change
+from pykbroker.state.controller.feature_levels import level_change
 from pykbroker.state.controller.image import Endpoint, MetadataImage, PartitionImage
 from pykbroker.state.controller.keys import partition_key, registration_key, topic_key
 from pykbroker.state.controller.replay import Replay, partition_record
@@ -68,9 +69,16 @@ class Cluster:
     """A replayed cluster to which decisions can be applied."""
 
     def __init__(
-        self, *brokers: int, settings: dict[str, str] | None = None, seed: int = 0
+        self,
+        *brokers: int,
+        settings: dict[str, str] | None = None,
+        seed: int = 0,
+        elr: bool = True,
     ) -> None:
+        """``elr``: with eligible leader replicas, as every new cluster."""
         self.replay = Replay()
+        if elr:
+            self.replay.assume([level_change("eligible.leader.replicas.version", 1)])
         self.settings = Settings(settings or {})
         self.rng = random.Random(seed)
         self._topics = 0

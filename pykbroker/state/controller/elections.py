@@ -9,6 +9,8 @@ Rules (replication protocol, KIP-966):
 - Members that leave the ISR when it falls below the minimum stay eligible (ELR): the high
   watermark stands still there, so that they hold everything committed. The ELR is empty while the
   ISR is at the minimum or above it. A replica that may have lost its tail leaves both.
+- Without eligible leader replicas (a cluster may do without) the ISR is never empty: its last
+  members stay in it, and are waited for.
 - A leader gained, lost or replaced, and a replica dropped, raise the leader epoch; every change
   raises the partition epoch.
 """
@@ -45,6 +47,7 @@ class Electorate(NamedTuple):
     is_active: Callable[[NodeId], bool]
     min_isr: int
     election: Election = Election.ONLINE
+    has_elr: bool = True
 
 
 class Target(NamedTuple):
@@ -67,9 +70,15 @@ def elect(
     lost_tail: Collection[NodeId] = ()
     if target is not None:
         wanted, lost_tail = _completed(_with_target(partition, target)), target.lost_tail
+        if not wanted.isr and not electorate.has_elr:
+            kept = tuple(node for node in partition.isr if node in wanted.replicas)
+            wanted = replace(wanted, isr=kept)
     replicas, isr, recovering = wanted.replicas, wanted.isr, wanted.recovering
     min_isr = min(electorate.min_isr, len(replicas))
-    elr = () if len(isr) >= min_isr else _eligible(partition, wanted, lost_tail)
+    if electorate.has_elr:
+        elr = () if len(isr) >= min_isr else _eligible(partition, wanted, lost_tail)
+    else:
+        elr = () if isr else partition.elr  # of the time when there were any
     unclean = False
     leader = _trusted_leader(partition, replicas, isr or elr, electorate)
     if leader == NO_LEADER:
@@ -80,9 +89,9 @@ def elect(
         isr, elr, recovering = (leader,), (), len(replicas) > 1
     elif leader != NO_LEADER and leader not in isr:
         isr = (leader,)
-        elr = _without(elr, isr) if min_isr > 1 else ()
+        elr = _without(elr, isr) if min_isr > 1 and electorate.has_elr else ()
     moved = leader != partition.leader or unclean
-    last_known = _last_known_leader(partition, leader)
+    last_known = _last_known_leader(partition, leader) if electorate.has_elr else ()
     if not moved and wanted == partition and elr == partition.elr:
         return None
     dropped = wanted is not partition and not set(partition.replicas) <= set(replicas)

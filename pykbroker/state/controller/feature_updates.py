@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.state.controller.decision import Decision, Note, View
-from pykbroker.state.controller.feature_levels import level_change
+from pykbroker.state.controller.feature_levels import level_change, one_min_isr
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.features import (
+    ELIGIBLE_LEADER_REPLICAS,
     KAFKA_FEATURES,
     METADATA_VERSION,
+    NEEDED_METADATA_VERSION,
     SUPPORTED_FEATURES,
 )
 from wire.errors import ErrorCode
@@ -31,6 +33,7 @@ def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[Upda
     try:
         for update in wanted.values():
             _check(update, view.image)
+            _check_needs(update, wanted, view.image)
     except KafkaError as error:
         decision.response.error_code = error.code
         decision.response.error_message = (
@@ -43,6 +46,9 @@ def update_features(request: UpdateFeaturesRequest, view: View) -> Decision[Upda
     ]
     if request.validate_only:
         return decision
+    elr = wanted.get(ELIGIBLE_LEADER_REPLICAS)
+    if elr is not None and elr.max_version_level > 0:
+        decision.changes += one_min_isr(view.image, view.settings)
     for update in wanted.values():
         level = update.max_version_level
         if level != view.image.features.get(update.feature, 0):
@@ -84,6 +90,22 @@ def _check(update: FeatureUpdateKey, image: MetadataImage) -> None:
         raise KafkaError(
             ErrorCode.INVALID_UPDATE_VERSION,
             f"Unsupported metadata.version downgrade from {current} to {level}. {reason}",
+        )
+
+
+def _check_needs(
+    update: FeatureUpdateKey, wanted: Mapping[str, FeatureUpdateKey], image: MetadataImage
+) -> None:
+    name, level = update.feature, update.max_version_level
+    needed = NEEDED_METADATA_VERSION.get(name, 0)
+    found = image.features.get(METADATA_VERSION, 0)
+    if METADATA_VERSION in wanted:
+        found = wanted[METADATA_VERSION].max_version_level
+    if level > 0 and found < needed:
+        raise _invalid(
+            update,
+            f"{name} could not be set to {level} because it depends on {METADATA_VERSION} level "
+            f"{needed}",
         )
 
 
