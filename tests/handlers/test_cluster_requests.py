@@ -115,6 +115,9 @@ async def test_features_and_registrations_are_the_controllers_business() -> None
     update = FeatureUpdateKey(feature="metadata.version", max_version_level=30)
     answer = await cluster_broker.ask(UpdateFeaturesRequest(feature_updates=[update]))
     assert answer.error_code == E.NONE
-    assert cluster_broker.images.current.features == {"metadata.version": 30}
+    assert cluster_broker.images.current.features == {
+        "metadata.version": 30,
+        "eligible.leader.replicas.version": 1,
+    }
     await cluster_broker.ask(UnregisterBrokerRequest(broker_id=3))
     assert list(cluster_broker.images.current.brokers) == [1, 2]

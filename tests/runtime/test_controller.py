@@ -70,7 +70,10 @@ async def test_the_first_process_takes_the_office_and_counts_it() -> None:
         await world.started()
         image = world.one.images.current
         assert (image.controller_id, image.controller_epoch) == (1, 0)
-        assert image.features == {"metadata.version": 30}
+        assert image.features == {
+            "metadata.version": 30,
+            "eligible.leader.replicas.version": 1,
+        }
         assert image.cluster_id == "cluster"
 
 
