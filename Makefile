@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
+ETCD_VERSION ?= 3.6.16
 KAFKA_VERSION ?= 4.3.1
 KAFKA_LIBS ?= $(CURDIR)/.kafka/$(KAFKA_VERSION)
 
@@ -16,10 +17,12 @@ help:
 	@echo "make test-long   the long forms of fuzzing and of the property tests"
 	@echo "make kafka-libs  Apache Kafka's jars from Maven into $(KAFKA_LIBS)"
 	@echo "make test-kafka  the tests against Apache Kafka itself (needs the jars and java)"
+	@echo "make etcd        etcd of the newest minor version, built with Go, for the tests"
+	@echo "make etcd-debian the etcd of Debian's package, for the tests"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start test check lint types imports unit test-long kafka-libs test-kafka lock clean
+.PHONY: help setup run bench-start test check lint types imports unit test-long kafka-libs test-kafka etcd etcd-debian lock clean
 
 setup: $(STAMP)
 
@@ -75,6 +78,22 @@ $(KAFKA_LIBS)/.ready:
 
 test-kafka: setup
 	PYKBROKER_KAFKA_LIBS=$${PYKBROKER_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
+
+# Needs Go, which knows where from: two to three minutes.
+etcd: .etcd/$(ETCD_VERSION)/etcd
+
+.etcd/$(ETCD_VERSION)/etcd:
+	mkdir -p $(@D)
+	cd $(@D) && { test -f go.mod || go mod init local/etcd; } \
+	  && GOFLAGS=-mod=mod go get go.etcd.io/etcd/server/v3@v$(ETCD_VERSION) \
+	  && GOFLAGS=-mod=mod go build -trimpath -o etcd go.etcd.io/etcd/server/v3
+
+etcd-debian: .etcd/debian/etcd
+
+.etcd/debian/etcd:
+	mkdir -p $(@D)
+	cd $(@D) && apt-get download -qq etcd-server && dpkg -x etcd-server_*.deb unpacked \
+	  && mv unpacked/usr/bin/etcd etcd && rm -rf unpacked etcd-server_*.deb
 
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:

@@ -124,6 +124,7 @@ class EtcdStore:
         self._client = client
         self._page_keys = PAGE_KEYS
         self._closed = False
+        self._followed: set[anyio.CancelScope] = set()
         many = len(options.endpoints) > 1
         self._attempt_timeout_ms = options.request_timeout_ms // (2 if many else 1)
         credentials = None
@@ -211,14 +212,18 @@ class EtcdStore:
         response = await self._gateway.stream(endpoint, "watch", {"create_request": request})
         watch = BufferedWatch()
         scope = anyio.CancelScope()
+        self._followed.add(scope)
         self._tasks.start_soon(self._follow, endpoint, response, watch, scope)
         try:
             yield watch
         finally:
+            self._followed.discard(scope)
             scope.cancel()
 
     async def close(self) -> None:
         self._closed = True
+        for scope in self._followed:
+            scope.cancel()
 
     async def first_answer(self, patience_ms: int) -> None:
         """Until etcd has answered, and is one that will do. Raises UnusableStore."""

@@ -22,10 +22,10 @@ from pykbroker.ports import (
     WatchCompacted,
 )
 from tests.support.manual_clock import ManualClock
-from tests.support.metadata_stores import LOCAL, Backend
+from tests.support.metadata_stores import ALL, ETCD, LOCAL, Backend, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -36,9 +36,22 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=LOCAL)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Backend:
-    return Backend(request.param, tmp_path, clock)
+@pytest.fixture(scope="session")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Members]:
+    members = Members(tmp_path_factory.mktemp)
+    yield members
+    members.kill()
+
+
+@pytest.fixture(params=ALL)
+def open_store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, members: Members
+) -> Backend:
+    return Backend(request.param, tmp_path, clock, members)
+
+
+LOCAL_ONLY = pytest.mark.parametrize("open_store", LOCAL, indirect=True)
+"""What takes a clock that the test moves, or a short history."""
 
 
 async def put(store: MetadataStore, key: str, value: bytes = b"v", lease: int = 0) -> int:
@@ -147,6 +160,7 @@ async def test_of_two_rivals_for_an_absent_key_one_wins(open_store: Backend) -> 
         assert sorted(outcomes) == [False] * 9 + [True]
 
 
+@LOCAL_ONLY
 async def test_a_lease_that_runs_out_takes_its_keys_in_one_revision(
     open_store: Backend, clock: ManualClock
 ) -> None:
@@ -166,6 +180,7 @@ async def test_a_lease_that_runs_out_takes_its_keys_in_one_revision(
         assert not await store.renew_lease(lease)
 
 
+@LOCAL_ONLY
 async def test_no_call_sees_a_key_whose_lease_has_run_out(
     open_store: Backend, clock: ManualClock
 ) -> None:
@@ -179,6 +194,7 @@ async def test_no_call_sees_a_key_whose_lease_has_run_out(
         assert await keys(store) == ["/b"]
 
 
+@LOCAL_ONLY
 async def test_renewals_keep_a_lease(open_store: Backend, clock: ManualClock) -> None:
     async with open_store() as store:
         lease = await store.grant_lease(1_000)
@@ -192,6 +208,7 @@ async def test_renewals_keep_a_lease(open_store: Backend, clock: ManualClock) ->
         assert await keys(store) == []
 
 
+@LOCAL_ONLY
 async def test_leases_run_out_each_at_its_own_time(open_store: Backend, clock: ManualClock) -> None:
     async with open_store() as store:
         for ttl_ms in (3_000, 1_000, 2_000):
@@ -281,6 +298,7 @@ async def test_deletions_of_absent_keys_make_no_event(open_store: Backend) -> No
         assert await watch.__anext__() == (3, (StoreEvent("/a", None, 0, 3),))
 
 
+@LOCAL_ONLY
 async def test_a_watch_behind_the_history_is_told_so(open_store: Backend) -> None:
     async with open_store(history_events=3) as store:
         for n in range(6):
@@ -301,6 +319,7 @@ async def test_a_watch_that_lags_behind_the_history_is_told_so(open_store: Backe
             await slow.__anext__()
 
 
+@LOCAL_ONLY
 async def test_the_newest_update_is_kept_whatever_its_size(open_store: Backend) -> None:
     async with open_store(history_events=3) as store, store.watch("/", 2) as watch:
         await store.transact((), [Put(f"/{n}", b"") for n in range(9)])
@@ -344,20 +363,17 @@ OPERATIONS = st.lists(
     unique_by=lambda operation: operation.key,
     max_size=4,
 )
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("transact"), st.lists(st.tuples(NAMES, st.booleans())), OPERATIONS),
-        st.tuples(st.just("revoke"), st.integers(1, 3)),
-        st.tuples(st.just("advance"), st.integers(1, 900)),
-    ),
-    max_size=25,
-)
+STEPS = [
+    st.tuples(st.just("transact"), st.lists(st.tuples(NAMES, st.booleans())), OPERATIONS),
+    st.tuples(st.just("revoke"), st.integers(1, 3)),
+]
+TIME_PASSES = st.tuples(st.just("advance"), st.integers(1, 900))
 
 
-async def play(store: MetadataStore, clock: ManualClock, steps: list) -> list:
+async def play(store: MetadataStore, clock: ManualClock, steps: list, unit_ms: int = 1_000) -> list:
     """Everything a caller can see of these steps."""
     seen: list = []
-    leases = [0, *[await store.grant_lease(ttl_ms) for ttl_ms in (1_000, 2_000, 3_000)]]
+    leases = [0, *[await store.grant_lease(n * unit_ms) for n in (1, 2, 3)]]
     for step in steps:
         if step[0] == "transact":
             known = {item.key: item.mod_revision for item in (await store.read("/")).items}
@@ -381,16 +397,37 @@ async def play(store: MetadataStore, clock: ManualClock, steps: list) -> list:
     return seen
 
 
-@given(STEPS)
-def test_all_stores_behave_alike(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
+@given(st.lists(st.one_of(*STEPS, TIME_PASSES), max_size=25))
+def test_all_stores_behave_alike(
+    members: Members, tmp_path_factory: pytest.TempPathFactory, steps: list
+) -> None:
     async def all_of_them() -> list[list]:
         seen = []
         for kind in LOCAL:
             clock = ManualClock()
-            async with Backend(kind, tmp_path_factory.mktemp("store"), clock)() as store:
+            path = tmp_path_factory.mktemp("store")
+            async with Backend(kind, path, clock, members)() as store:
                 seen.append(await play(store, clock, steps))
         return seen
 
     first, *others = anyio.run(all_of_them)
     for other in others:
         assert other == first
+
+
+@pytest.mark.parametrize("kind", ETCD)
+@given(st.lists(st.one_of(STEPS), max_size=15))
+def test_etcd_behaves_as_they_do(
+    kind: str, members: Members, tmp_path_factory: pytest.TempPathFactory, steps: list
+) -> None:
+    async def both() -> list[list]:
+        seen = []
+        for each in ("memory", kind):
+            clock = ManualClock()
+            path = tmp_path_factory.mktemp("store")
+            async with Backend(each, path, clock, members)() as store:
+                seen.append(await play(store, clock, steps, 60_000))
+        return seen
+
+    memory, etcd = anyio.run(both)
+    assert etcd == memory
