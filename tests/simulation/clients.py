@@ -100,7 +100,7 @@ class Client:
     async def run(self) -> None:
         raise NotImplementedError
 
-    async def pause(self, low_ms: int = 10, high_ms: int = 150) -> None:
+    async def pause(self, low_ms: int = 20, high_ms: int = 300) -> None:
         await anyio.sleep(self.rng.randint(low_ms, high_ms) / 1000)
 
     async def ask(self, node: int, request: Request) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulation.clients import Client
 
 START_PATIENCE_S = 60.0
-CHAOS_S = (8.0, 20.0)
+CHAOS_S = (6.0, 14.0)
 RECOVERY_PATIENCE_S = 90.0
 LOOK_S = 0.25
 
