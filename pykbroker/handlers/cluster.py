@@ -35,8 +35,11 @@ from wire.messages.unregister_broker import UnregisterBrokerRequest
 from wire.messages.update_features import UpdateFeaturesRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pykbroker.handlers.api import Context
-    from pykbroker.state.controller.image import MetadataImage
+    from pykbroker.state.controller.image import Endpoint, MetadataImage
+    from pykbroker.state.types import NodeId
 
 BROKERS, CONTROLLERS = 1, 2
 CLUSTER_METADATA_TOPIC = "__cluster_metadata"
@@ -105,23 +108,27 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
         leader_epoch=image.controller_epoch,
         high_watermark=image.revision,
     )
-    nodes = []
-    for node, broker in sorted(image.brokers.items()):
-        if broker.fenced:
-            continue
-        is_voter = node == image.controller_id
-        state = ReplicaState(
-            replica_id=node,
-            log_end_offset=image.revision,
-            last_fetch_timestamp=now_ms,
-            last_caught_up_timestamp=now_ms,
+    voters = [] if image.controller_id == NO_LEADER else [image.controller_id]
+    observers = [n for n, b in sorted(image.brokers.items()) if not b.fenced and n not in voters]
+    for ids, states in ((voters, partition.current_voters), (observers, partition.observers)):
+        states += [
+            ReplicaState(
+                replica_id=node,
+                log_end_offset=image.revision,
+                last_fetch_timestamp=now_ms,
+                last_caught_up_timestamp=now_ms,
+            )
+            for node in ids
+        ]
+    nodes = [
+        Node(
+            node_id=node,
+            listeners=[
+                Listener(name=e.listener, host=e.host, port=e.port) for e in _endpoints(image, node)
+            ],
         )
-        (partition.current_voters if is_voter else partition.observers).append(state)
-        if is_voter:
-            listeners = [
-                Listener(name=e.listener, host=e.host, port=e.port) for e in broker.endpoints
-            ]
-            nodes.append(Node(node_id=node, listeners=listeners))
+        for node in voters
+    ]
     return DescribeQuorumResponse(
         topics=[
             DescribeQuorumResponseTopicData(
@@ -130,6 +137,12 @@ def describe_quorum(request: DescribeQuorumRequest, ctx: Context) -> DescribeQuo
         ],
         nodes=nodes,
     )
+
+
+def _endpoints(image: MetadataImage, controller_id: NodeId) -> Iterable[Endpoint]:
+    """A controller may be no broker."""
+    broker = image.brokers.get(controller_id)
+    return image.controller_endpoints if broker is None else broker.endpoints
 
 
 def _unknown_partitions(asked: list[tuple[str, list[int]]]) -> DescribeQuorumResponse:
