@@ -166,6 +166,7 @@ class Broker:
                     self.settings,
                     self._world.clock,
                 )
+                services.groups.holds_lease = lambda: membership.holds_lease
                 tasks.start_soon(membership.run)
                 tasks.start_soon(self.logs.run)
                 tasks.start_soon(services.replicas.run)

@@ -114,6 +114,9 @@ def read_partitions(
     answers, watched = reading.answers, reading.watched
     total = 0
     isolation = params.isolation
+    visit = None
+    if params.is_follower and only_news:
+        visit = FollowerVisit(replicas, params, update_followers=update_followers)
     for entry in entries:
         try:
             partition = replicas.fetched(entry)
@@ -127,7 +130,11 @@ def read_partitions(
             answers.append(Answer(entry, data, 0))
             continue
         try:
-            if only_news and not has_news(partition, entry, isolation):
+            if visit is not None:
+                is_idle = visit.is_idle(partition, entry)
+            else:
+                is_idle = only_news and not has_news(partition, entry, isolation)
+            if is_idle:
                 watched.append((partition, entry))
                 continue
             left = params.max_bytes - total
@@ -155,6 +162,47 @@ def _code_of(partition: Partition, error: Exception) -> ErrorCode:
 
 
 _UNKNOWN = frozenset((ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+
+
+class FollowerVisit:
+    """One fetch of a follower, for the partitions of which there is nothing to say: its session
+    may hold thousands of them."""
+
+    __slots__ = ("_broker_epoch", "_is_known", "_node_id", "_now_ms", "_update")
+
+    def __init__(
+        self, replicas: ReplicaManager, params: FetchParams, *, update_followers: bool
+    ) -> None:
+        self._node_id = params.replica_id
+        self._broker_epoch = params.broker_epoch
+        self._update = update_followers
+        self._now_ms = replicas.now_ms()
+        broker = replicas.brokers.get(params.replica_id)
+        self._is_known = broker is not None and broker.epoch == params.broker_epoch
+
+    def is_idle(self, partition: Partition, entry: FetchEntry) -> bool:
+        """In sync, at the end, told everything: as when it fetched last, but for the time."""
+        log = partition.log
+        request = entry.request
+        state = partition.state
+        follower = state.followers.get(self._node_id)
+        if (
+            follower is None
+            or not self._is_known
+            or request.fetch_offset != log.log_end_offset
+            or log.high_watermark != entry.high_watermark
+            or log.log_start_offset != entry.log_start_offset
+            or request.current_leader_epoch != state.leader_epoch
+            or request.last_fetched_epoch not in (NO_EPOCH, log.leader_epochs.latest_epoch)
+            or follower.log_end_offset != request.fetch_offset
+            or follower.log_start_offset != request.log_start_offset
+            or follower.broker_epoch != self._broker_epoch
+            or self._node_id not in state.isr
+        ):
+            return False
+        if self._update:
+            follower.last_fetch_ms = follower.last_caught_up_ms = self._now_ms
+        return True
 
 
 def has_news(partition: Partition, entry: FetchEntry, isolation: int) -> bool:

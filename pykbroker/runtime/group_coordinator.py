@@ -61,6 +61,8 @@ class GroupCoordinator:
         self._settings = settings
         self._clock = clock
         self._rng = rng
+        self.holds_lease: Callable[[], bool] = _always
+        """Whether this broker can still be sure that nobody else has become the coordinator."""
         self.topic = InternalTopic(CONSUMER_OFFSETS, self._definition, images, controller)
         replicas.add_leadership_listener(CONSUMER_OFFSETS, self)
         images.subscribe(self._metadata_changed)
@@ -168,6 +170,12 @@ class GroupCoordinator:
     def fetch_offsets(
         self, request: OffsetFetchRequestGroup, require_stable: bool, failure: Failure
     ) -> Deferral[Any]:
+        """Committed offsets never seem to go back: a broker whose lease has run out does not answer
+        from what it knows, as its successor may have taken newer ones already."""
+        if not self.holds_lease():
+            refused: Deferral[Any] = Deferral()
+            refused.complete(failure(ErrorCode.NOT_COORDINATOR))
+            return refused
         return self._submit(
             request.group_id,
             failure,
@@ -222,6 +230,10 @@ class GroupCoordinator:
             return self._runtime.submit(index, waiter, lambda shard, _: listed(shard, waiter))
 
         return gather([submit(index) for index in self._runtime.indexes()]).then(_all_groups)
+
+
+def _always() -> bool:
+    return True
 
 
 def _answer(waiter: Waiter, response: Any) -> Decision:

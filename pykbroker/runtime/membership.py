@@ -96,6 +96,11 @@ class Membership:
         self._changed = anyio.Event()
         follower.images.subscribe(lambda _: self._wake())
 
+    @property
+    def holds_lease(self) -> bool:
+        """Whether nobody can have this broker's place by now. Ask again after every wait."""
+        return self._lease is not None and self._lease.is_held
+
     async def run(self) -> None:
         """Raises RegistrationRefused. Ends when the lease has been given up."""
         refused: RegistrationRefused | None = None

@@ -164,6 +164,9 @@ class ReplicaManager:
     def brokers(self) -> Mapping[NodeId, BrokerImage]:
         return self._images.current.brokers
 
+    def now_ms(self) -> int:
+        return self._clock.monotonic_ms()
+
     @property
     def offline_count(self) -> int:
         return len(self._offline)

@@ -360,3 +360,19 @@ def test_a_group_without_a_name_can_keep_offsets(p: GroupPath) -> None:
     assert commit(p, 9, 3, group_id="") == ErrorCode.NONE
     request = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id="", topics=None)])
     assert p.now(request, 8).groups[0].topics[0].partitions[0].committed_offset == 3
+
+
+@pytest.mark.parametrize("version", [1, 7, 8, 10])
+def test_offsets_are_not_told_once_the_lease_has_run_out(p: GroupPath, version: int) -> None:
+    assert commit(p, 9, 42) == ErrorCode.NONE
+    p.groups.holds_lease = lambda: False
+    response = p.now(fetch_request(p, version, {"t": [0]}), version)
+    if version >= 8:
+        (response,) = response.groups
+        assert response.error_code == ErrorCode.NOT_COORDINATOR
+    elif version >= 2:
+        assert response.error_code == ErrorCode.NOT_COORDINATOR
+    else:
+        assert response.topics[0].partitions[0].error_code == ErrorCode.NOT_COORDINATOR
+    p.groups.holds_lease = lambda: True
+    assert fetched(p, 9, {"t": [0]}) == {("t", 0): 42}
