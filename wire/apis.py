@@ -236,6 +236,7 @@ class Api:
         "is_cluster_action",
         "is_forwarded",
         "is_on_controller",
+        "is_removed",
         "key",
         "max_version",
         "min_version",
@@ -258,6 +259,7 @@ class Api:
         """On the listeners that clients use, and so advertised to them."""
         self.is_on_controller = bool(flags & CONTROLLER)
         self.is_forwarded = bool(flags & FORWARDED)
+        self.is_removed = bool(flags & REMOVED)
         self.is_cluster_action = bool(flags & CLUSTER_ACTION)
         self.needs_telemetry_receiver = bool(flags & TELEMETRY)
         self._request: type[Request] | None = None

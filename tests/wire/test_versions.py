@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.support.messages import sample
-from wire.apis import API_BY_KEY, REMOVED, ApiKey
+from wire.apis import API_BY_KEY, ApiKey
 from wire.codec import decode_exact, decode_request, encode_bytes, encode_response
 from wire.errors import ErrorCode
 from wire.messages.add_offsets_to_txn import AddOffsetsToTxnResponse
@@ -135,7 +135,7 @@ def as_told(response: R, version: int) -> R:
 # Every API.
 
 
-SERVED = [api for api in API_BY_KEY.values() if not api.flags & REMOVED]
+SERVED = [api for api in API_BY_KEY.values() if not api.is_removed]
 
 
 @pytest.mark.parametrize("api", SERVED, ids=lambda api: api.name)
