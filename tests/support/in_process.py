@@ -36,7 +36,8 @@ async def broker_in_process(*options: str, seed: int = 0) -> AsyncIterator[Broke
         yield opened
         await opened.close()
 
-    loaded = load_settings(options=options, port=0)
+    has_listeners = any(option.startswith("listeners=") for option in options)
+    loaded = load_settings(options=options, port=None if has_listeners else 0)
     world = World(clock, random.Random(seed), MemoryDisk(), ThreadWorkers(), TcpNetwork(), store)
     broker = Broker(loaded, world, log_dirs=["/memory"])
     ready = anyio.Event()
@@ -52,12 +53,12 @@ async def broker_in_process(*options: str, seed: int = 0) -> AsyncIterator[Broke
 class Wire:
     """A transport that keeps what is written to it; one client's end of a connection."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, peer: Peer = PEER) -> None:
         self.received = bytearray()
         self.is_closed = False
         self.is_paused = False
         self.unsent = 0
-        self.connection = broker.connections.connect(self, PEER)
+        self.connection = broker.connections.connect(self, peer)
 
     def send(self, data: bytes) -> None:
         """As if it had come in, in as many pieces as the connection's buffers make of it."""
