@@ -17,12 +17,14 @@ help:
 	@echo "make test-long   the long forms of fuzzing and of the property tests"
 	@echo "make kafka-libs  Apache Kafka's jars from Maven into $(KAFKA_LIBS)"
 	@echo "make test-kafka  the tests against Apache Kafka itself (needs the jars and java)"
-	@echo "make etcd        etcd of the newest minor version, built with Go, for the tests"
+	@echo "make etcd        etcd $(ETCD_VERSION), built with Go, for the tests"
 	@echo "make etcd-debian the etcd of Debian's package, for the tests"
+	@echo "make test-faults faults from a seed under load (ARGS='--seed N --seconds S --runs R')"
+	@echo "make bench-failover what clients notice of a leader that dies"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start test check lint types imports unit test-long kafka-libs test-kafka etcd etcd-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka etcd etcd-debian lock clean
 
 setup: $(STAMP)
 
@@ -75,6 +77,12 @@ $(KAFKA_LIBS)/.ready:
 	  echo '</dependencies></project>'; } > $(KAFKA_LIBS)/pom.xml
 	mvn --quiet --batch-mode -f $(KAFKA_LIBS)/pom.xml dependency:copy-dependencies -DoutputDirectory=$(KAFKA_LIBS)
 	touch $@
+
+test-faults: setup
+	$(BIN)/python -m tests.faults run --seconds 600 $(ARGS)
+
+bench-failover: setup
+	$(BIN)/python tests/bench/failover.py $(ARGS)
 
 test-kafka: setup
 	PYKBROKER_KAFKA_LIBS=$${PYKBROKER_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)

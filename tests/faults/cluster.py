@@ -139,6 +139,7 @@ class Cluster:
         self.brokers: dict[int, Process] = {}
         self.client_ports: dict[int, int] = {}
         self._log_level = log_level
+        self._clients: list[Bare] = []
         ports = free_ports(2 * brokers + 1)
         store_port = self.proxy.listen(STORE)
         if metadata is None:
@@ -206,7 +207,9 @@ class Cluster:
 
     def client(self, timeout_s: float = 5.0, nodes: Sequence[int] | None = None) -> Bare:
         asked = nodes or self.running() or self.nodes
-        return Bare(",".join(self.bootstraps[n] for n in asked), timeout_s=timeout_s)
+        made = Bare(",".join(self.bootstraps[n] for n in asked), timeout_s=timeout_s)
+        self._clients.append(made)
+        return made
 
     def state(self, topic: str) -> Any:
         """As some broker sees it."""
@@ -277,6 +280,8 @@ class Cluster:
         for process in [*self.brokers.values(), *([self.store] if self.store else [])]:
             if process.is_running:
                 process.kill()
+        for client in self._clients:
+            client.close()
         self.proxy.__exit__()
 
     def log_dir(self, node: int) -> Path:

@@ -55,6 +55,8 @@ class Collect:
         self.run.counts["sends"] += len(vals)
         if res == "ok":
             self.run.counts["ok sends"] += len(vals)
+        elif op["acks"] != 0 and not get("bare"):
+            self.run.counts["failed sends"] += len(vals)  # the client itself gave up
 
     def _poll(self, op: Op, ref: int) -> None:
         final = op.get("final", False)
@@ -79,6 +81,7 @@ class Collect:
             self.run.add("inconsistent-offset", what, one[1], other[1])
 
     def finish(self) -> None:
+        self.run.counts["failed sends"] += 0
         self.run.counts["values"] = len(self.run.sends)
 
 

@@ -1,0 +1,39 @@
+"""Two minutes of faults under load, in the regular run: nothing that was promised is broken.
+
+FAULT_SEED=N repeats one; without, each run has a seed of its own, which it names.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.runner import RunOptions, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLOORS = {
+    "ok sends": 100_000,
+    "records read": 100_000,
+    "ok commits": 100,
+    "leader changes": 3,
+    "dumps": 18,
+}
+
+
+@pytest.mark.timeout(600)
+def test_what_was_promised_holds_while_faults_strike(tmp_path: Path) -> None:
+    seed = int(os.environ.get("FAULT_SEED") or time.time())
+    outcome = run(RunOptions(seed, 70, tmp_path, rate=400, floors=FLOORS))
+    assert outcome.verdict.is_green, outcome.report
+
+
+@pytest.mark.timeout(600)
+def test_a_rolling_restart_fails_no_send(tmp_path: Path) -> None:
+    outcome = run(RunOptions(1, 10, tmp_path, rate=100, strikes=["roll"]))
+    assert outcome.verdict.is_green, outcome.report
+    assert outcome.verdict.counts["failed sends"] == 0, outcome.report
