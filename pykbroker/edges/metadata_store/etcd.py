@@ -33,6 +33,7 @@ try:
     import httpx
 
     from pykbroker.edges.metadata_store.etcd_gateway import (
+        FAILED,
         INVALID_ARGUMENT,
         NOT_FOUND,
         OUT_OF_RANGE,
@@ -166,7 +167,7 @@ class EtcdStore:
         except EtcdError as error:
             if error.code == NOT_FOUND:  # a lease
                 return Transacted(False, await self._revision())
-            if error.code == INVALID_ARGUMENT:
+            if error.code in (INVALID_ARGUMENT, RESOURCE_EXHAUSTED):  # too large
                 raise ValueError(str(error)) from error
             raise StoreUnavailable(str(error)) from error
         return Transacted(bool(answer.get("succeeded")), int(answer["header"]["revision"]))
@@ -380,7 +381,7 @@ async def _read(
                 watch.add(update)
     except (StoreUnavailable, WatchCompacted) as error:
         return error
-    except httpx.TransportError as error:
+    except FAILED as error:
         return StoreUnavailable(f"the watch has failed: {error}")
     return StoreUnavailable("etcd ended the watch")
 

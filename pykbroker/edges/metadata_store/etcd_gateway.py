@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
 PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE, UNAUTHENTICATED = 7, 9, 11, 16
+FAILED = (httpx.TransportError, OSError)
+"""How a connection fails: what TLS says of a handshake that is refused late comes as it is."""
 _TOKEN_REASONS = ("invalid auth token", "revision in header is old")
 
 
@@ -113,7 +115,7 @@ class Gateway:
                 lambda: self._client.get(f"{self.endpoint}/version"),
             )
             return str(response.json()["etcdserver"])
-        except (httpx.TransportError, TooLate, ValueError, KeyError, TypeError):
+        except (*FAILED, TooLate, ValueError, KeyError, TypeError):
             return ""
 
     async def ping(self, endpoint: str, body: Mapping[str, Any]) -> None:
@@ -158,7 +160,7 @@ class Gateway:
             if response.status_code != 200:
                 read_answer(response.status_code, await response.aread())
             return response
-        except (httpx.TransportError, TooLate, _NotSent, _NotAnswered, EtcdError) as error:
+        except (*FAILED, TooLate, _NotSent, _NotAnswered, EtcdError) as error:
             self.leave(endpoint)
             raise StoreUnavailable(f"{endpoint}: {_reason(error)}") from error
 
@@ -189,7 +191,7 @@ class Gateway:
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _NotSent(_reason(error)) from error
-        except httpx.TransportError as error:
+        except FAILED as error:
             raise _NotAnswered(_reason(error)) from error
         except TooLate:
             raise _NotAnswered(f"no answer within {self._attempt_timeout_ms} ms") from None
