@@ -152,7 +152,7 @@ class Broker:
             images = Images()
             follower = MetadataFollower(store, images, self._world.clock)
             cluster_id = await self._cluster_id(stored_cluster_id, store)
-            await self.logs.start(cluster_id, self.node_id)
+            await self._recover(cluster_id, store)
             async with anyio.create_task_group() as tasks:
                 services, controller = self._build(images, follower, store, tasks, sockets)
                 await self._load(follower)
@@ -197,6 +197,18 @@ class Broker:
             await membership.unfenced.wait()
             waiting.cancel_scope.cancel()
         return not self._stop.is_set()
+
+    async def _recover(self, cluster_id: str, store: MetadataStore) -> None:
+        """After an unclean stop the metadata say what the logs cannot: which may have gaps."""
+        if self.logs.was_clean:
+            await self.logs.start(cluster_id, self.node_id)
+            return
+        from pykbroker.runtime.storage.known import known_partitions
+
+        images = Images()
+        await self._load(MetadataFollower(store, images, self._world.clock))
+        known = known_partitions(images.current, self.settings.current)
+        await self.logs.start(cluster_id, self.node_id, known)
 
     async def _load(self, follower: MetadataFollower) -> None:
         try:

@@ -255,9 +255,10 @@ class Observer:
         committed = self._committed(held.key)
         for offset, batch in self._read(held.log, held.verified, end):
             self.checks += 1
-            if committed.batches.get(offset) != batch:
+            if offset != held.verified or committed.batches.get(offset) != batch:
                 self.fail(
-                    f"{held.node.host} {self.name(held.key)}: another batch at {offset}: "
+                    f"{held.node.host} {self.name(held.key)}: at "
+                    f"{held.verified} another batch, {offset}: "
                     f"{batch}, committed is {committed.batches.get(offset)}"
                 )
                 return

@@ -12,7 +12,7 @@ from tests.simulation.cluster import Cluster, Violation
 from tests.simulation.faults import Faults
 from tests.simulation.loop import Stuck, simulated
 from tests.simulation.observer import Observer, observing
-from wire.records.batch import iter_headers
+from wire.records.batch import iter_headers, read_header
 from wire.records.record import decode_records
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ class Scenario:
                     self.observer.check_isr((topic.topic_id, index))
                     contents.append(_content(log))
                 if any(content != contents[0] for content in contents):
-                    self.cluster.fail(f"{topic.name}-{index}: replicas differ")
+                    self.cluster.fail(
+                        f"{topic.name}-{index}: replicas differ: {_difference(contents)}"
+                    )
                 if topic.name in self.topics:
                     self._judge(topic.name, index, contents[0])
 
@@ -213,6 +215,16 @@ def _content(log: Any) -> list[bytes]:
         if not data:
             break
     return found
+
+
+def _difference(contents: list[list[bytes]]) -> str:
+    """The first batch that is not the same on all of them, as each has it."""
+    for index in range(max(map(len, contents))):
+        batches = [content[index] if index < len(content) else b"" for content in contents]
+        if len(set(batches)) > 1:
+            headers = [read_header(b) if b else None for b in batches]
+            return f"batch {index} of {[len(content) for content in contents]}: {headers}"
+    return ""
 
 
 def simulate(
