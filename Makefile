@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
+SEEDS ?= 1-1000
 ETCD_VERSION ?= 3.6.16
 KAFKA_VERSION ?= 4.3.1
 KAFKA_LIBS ?= $(CURDIR)/.kafka/$(KAFKA_VERSION)
@@ -16,6 +17,8 @@ help:
 	@echo "make unit        the tests alone (ARGS=... for pytest)"
 	@echo "make test-long   the long forms of fuzzing and of the property tests"
 	@echo "make kafka-libs  Apache Kafka's jars from Maven into $(KAFKA_LIBS)"
+	@echo "make simulate    whole clusters in virtual time, faults from seeds (SEEDS=1-10000)"
+	@echo "make mutants     planted bugs, each of which a simulated seed must find"
 	@echo "make test-kafka  the tests against Apache Kafka itself (needs the jars and java)"
 	@echo "make etcd        etcd $(ETCD_VERSION), built with Go, for the tests"
 	@echo "make etcd-debian the etcd of Debian's package, for the tests"
@@ -61,6 +64,12 @@ unit: setup
 
 test-long: setup
 	HYPOTHESIS_PROFILE=long FUZZ_FRAMES=2000000 $(BIN)/python -m pytest --timeout=7200 $(ARGS)
+
+simulate: setup
+	$(BIN)/python -m tests.simulation run --seeds $(SEEDS)
+
+mutants: setup
+	$(BIN)/python -m tests.simulation mutants
 
 # Needs Maven, which knows where from; the newest version that has kafka-tools there.
 KAFKA_JARS := org.apache.kafka:kafka_2.13:$(KAFKA_VERSION) org.apache.kafka:kafka-tools:$(KAFKA_VERSION) \
