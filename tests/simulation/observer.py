@@ -3,7 +3,7 @@
 - Every leader epoch of a partition has one leader at most; epochs never go back.
 - What any leader has ever called committed (below its high watermark) is on every registered
   member of the true ISR, byte for byte, and stays there.
-- The high watermark of a leader never falls.
+- The high watermark of a leader never falls; a follower's progress counts in its epoch alone.
 - A leader is elected from the ISR or the ELR of before.
 - What a producer with acks=all is told, and what a consumer reads, is committed.
 
@@ -189,6 +189,18 @@ class Observer:
         if held.log.is_loaded:
             self._is_committed(held, held.log.high_watermark)
 
+    def progress(self, partition: Partition, follower: int, leader_epoch: int) -> None:
+        """A fetch is about to count: its sender must follow in this very epoch, or what it says
+        that it holds may be what it still has to cut off."""
+        held = self._held.get(partition.stored_log)
+        if held is None or held.life is None or held.life.is_dead:
+            return
+        if leader_epoch != partition.leader_epoch:
+            self.fail(
+                f"{held.node.host} {self.name(held.key)}: in epoch {partition.leader_epoch} a "
+                f"fetch of broker {follower} in epoch {leader_epoch} counts"
+            )
+
     def high_watermark(self, log: PartitionLog, before: int) -> None:
         held = self._held_by(log)
         if held is None:
@@ -327,12 +339,13 @@ def observing(observer: Observer) -> Iterator[None]:
     originals = {
         (Partition, "lead"): Partition.lead,
         (Partition, "follow"): Partition.follow,
+        (Partition, "follower_fetched"): Partition.follower_fetched,
         (PartitionLog, "update_high_watermark"): PartitionLog.update_high_watermark,
         (PartitionLog, "truncate_to"): PartitionLog.truncate_to,
         (PartitionLog, "truncate_fully_and_start_at"): PartitionLog.truncate_fully_and_start_at,
     }
     has_own = {key: key[1] in vars(key[0]) for key in originals}
-    lead, follow, update, truncate, restart = originals.values()
+    lead, follow, fetched, update, truncate, restart = originals.values()
 
     def watched_lead(self: Partition, *args: Any, **options: Any) -> Any:
         result = lead(self, *args, **options)
@@ -343,6 +356,12 @@ def observing(observer: Observer) -> Iterator[None]:
         result = follow(self, *args, **options)
         observer.leadership(self)
         return result
+
+    def watched_fetch(
+        self: Partition, node_id: int, broker_epoch: int, request: Any, *args: Any, **options: Any
+    ) -> Any:
+        observer.progress(self, node_id, request.current_leader_epoch)
+        return fetched(self, node_id, broker_epoch, request, *args, **options)
 
     def watched_update(self: PartitionLog, *args: Any, **options: Any) -> Any:
         before = self.high_watermark
@@ -363,7 +382,14 @@ def observing(observer: Observer) -> Iterator[None]:
         observer.truncated(self, 0)
         return result
 
-    watched = (watched_lead, watched_follow, watched_update, watched_truncate, watched_restart)
+    watched = (
+        watched_lead,
+        watched_follow,
+        watched_fetch,
+        watched_update,
+        watched_truncate,
+        watched_restart,
+    )
     for (cls, name), function in zip(originals, watched, strict=True):
         setattr(cls, name, function)
     try:
