@@ -6,16 +6,22 @@ import json
 import shutil
 import signal
 import subprocess
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 import pytest
 
 from pykbroker.config.settings import Settings
 from pykbroker.edges.clock import SystemClock
-from pykbroker.edges.metadata_store.etcd import EtcdOptions, etcd_options, open_etcd_store
+from pykbroker.edges.metadata_store.etcd import (
+    EtcdOptions,
+    EtcdStore,
+    etcd_options,
+    open_etcd_store,
+)
 from pykbroker.edges.metadata_store.etcd_watch import WatchCancelled, WatchReader
 from pykbroker.ports import (
     Compare,
@@ -32,8 +38,6 @@ from tests.support.etcd import EtcdMember, an_etcd, endpoints, free_ports, start
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
-
-    from pykbroker.edges.metadata_store.etcd import EtcdStore
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +175,51 @@ async def test_values_beyond_what_the_gateway_carries_are_read_in_pages(
         assert all(item.value == bytes(18_000) for item in snapshot.items)
         async with store.watch("/", revision + 1) as watch:
             assert [len((await watch.__anext__()).events) for _ in range(10)] == [60] * 10
+
+
+class SmallGateway:
+    """Holds 2,500 keys; answers of more than ``most`` are too long for it. Compacts once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.compacted = False
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        limit, revision = int(body["limit"]), int(body["revision"])
+        self.asked.append((limit, revision))
+        if limit > self.most:
+            text = "grpc: received message larger than max (5000000 vs. 4194304)"
+            return httpx.Response(429, json={"code": 8, "message": text})
+        if revision == 7 and not self.compacted:
+            self.compacted = True
+            text = "etcdserver: mvcc: required revision has been compacted"
+            return httpx.Response(400, json={"code": 11, "message": text})
+        start = b64decode(body["key"])
+        keys = [key for key in (b"/p/%04d" % n for n in range(2_500)) if key >= start]
+        found = [
+            {"key": b64encode(k).decode(), "create_revision": "3", "mod_revision": "4"}
+            for k in keys[:limit]
+        ]
+        newest = "8" if self.compacted else "7"
+        answer = {"header": {"revision": newest}, "kvs": found, "more": len(keys) > limit}
+        return httpx.Response(200, json=answer)
+
+
+async def test_pages_are_of_one_revision_and_as_short_as_they_must_be() -> None:
+    gateway = SmallGateway(300)
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(gateway)) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        store = EtcdStore(EtcdOptions(("a:1",), "/p"), client, SystemClock(), tasks)
+        snapshot = await store.read("/")
+    assert snapshot.revision == 8
+    assert [item.key for item in snapshot.items] == [f"/{n:04}" for n in range(2_500)]
+    assert gateway.asked[:2] == [(1_000, 0), (250, 0)]
+    assert gateway.asked[2] == (250, 7), "compacted: everything is read again"
+    assert gateway.asked[3:] == [(250, 0)] + [(250, 8)] * 9
 
 
 async def test_a_request_too_large_for_etcd_is_misuse(member: EtcdMember) -> None:
