@@ -27,7 +27,9 @@ def main() -> int:
     go.add_argument("--seconds", type=float, default=75)
     go.add_argument("--runs", type=int, default=1)
     go.add_argument("--rate", type=int, default=300, help="records a second of each producer")
-    go.add_argument("--metadata", help="etcd: one is started; or etcd://HOST:PORT")
+    go.add_argument(
+        "--metadata", choices=["etcd", "etcd3"], help="in an etcd that is started: one member or 3"
+    )
     go.add_argument("--strike", action="append", choices=sorted(STRIKES), default=[])
     go.add_argument("--directory", type=Path)
     again = commands.add_parser("check")

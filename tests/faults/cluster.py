@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.bare import Bare, Lost, Refused
 from tests.faults.proxy import Proxy, Rule
+from tests.support.etcd import an_etcd
 from tests.support.process import PATIENCE_SECONDS, ROOT
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Process:
 
 
 class Cluster:
-    """``metadata``: the address of an etcd (etcd://...); without, an SQLite store is served by
-    the process that ``store`` is.
+    """``metadata``: "etcd" and "etcd3" start one member or three, of which ``store`` is the one
+    that is struck; without, ``store`` is a process that serves an SQLite store.
     """
 
     def __init__(
@@ -135,12 +136,13 @@ class Cluster:
         self.proxy.__enter__()
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.store: Process | None = None
+        self.store: Process
         self.brokers: dict[int, Process] = {}
         self.client_ports: dict[int, int] = {}
         self._log_level = log_level
         self._clients: list[Bare] = []
-        ports = free_ports(2 * brokers + 1)
+        self._members: list[Process] = []
+        ports = free_ports(2 * brokers + 7)
         store_port = self.proxy.listen(STORE)
         if metadata is None:
             self.proxy.set_target(STORE, ports[0])
@@ -149,10 +151,16 @@ class Cluster:
             command += [str(directory / "store"), str(ports[0])]
             self.store = Process(STORE, command, self.logs / "store.log")
             metadata = f"tcp://127.0.0.1:{store_port}"
-        elif "," not in metadata:
-            host, _, port = metadata.removeprefix("etcd://").rpartition(":")
-            self.proxy.set_target(STORE, int(port), host)
-            metadata = f"etcd://127.0.0.1:{store_port}"
+            self._ready_line = "ready"
+        else:
+            own = ports[-6:]
+            count = 3 if metadata == "etcd3" else 1
+            self._members = etcd_members(directory, self.logs, own[:count], own[3 : 3 + count])
+            self.store = self._members[0]
+            self.proxy.set_target(STORE, own[0])
+            others = "".join(f",127.0.0.1:{port}" for port in own[1:count])
+            metadata = f"etcd://127.0.0.1:{store_port}{others}"
+            self._ready_line = "ready to serve client requests"
         for node in self.nodes:
             client, internal = ports[2 * node - 1 : 2 * node + 1]
             self.client_ports[node] = client
@@ -177,8 +185,9 @@ class Cluster:
         return Process(f"broker {node}", command, self.logs / f"broker-{node}.log")
 
     def start(self) -> Cluster:
-        if self.store is not None:
-            self.start_store()
+        for member in self._members[1:]:
+            member.start()
+        self.start_store()
         for broker in self.brokers.values():
             broker.start()
         for broker in self.brokers.values():
@@ -186,9 +195,8 @@ class Cluster:
         return self
 
     def start_store(self) -> None:
-        assert self.store is not None
         self.store.start()
-        self.store.wait_for("ready")
+        self.store.wait_for(self._ready_line)
 
     def restart(self, node: int) -> None:
         """Started, not yet ready."""
@@ -263,7 +271,7 @@ class Cluster:
         for broker in self.brokers.values():
             if broker.is_paused:
                 broker.resume()
-        if self.store is not None and self.store.is_paused:
+        if self.store.is_paused:
             self.store.resume()
 
     def stop(self) -> dict[int, int]:
@@ -272,12 +280,12 @@ class Cluster:
         for broker in self.brokers.values():
             broker.signal(signal.SIGTERM)
         codes = {node: broker.wait() for node, broker in self.brokers.items()}
-        if self.store is not None:
-            self.store.terminate()
+        for process in self._members or [self.store]:
+            process.terminate()
         return codes
 
     def end(self) -> None:
-        for process in [*self.brokers.values(), *([self.store] if self.store else [])]:
+        for process in [*self.brokers.values(), self.store, *self._members]:
             if process.is_running:
                 process.kill()
         for client in self._clients:
@@ -292,6 +300,24 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+
+def etcd_members(
+    directory: Path, logs: Path, ports: Sequence[int], peer_ports: Sequence[int]
+) -> list[Process]:
+    """A cluster of as many as there are ports; skips the test where there is no etcd."""
+    binary = an_etcd()
+    peers = [f"http://127.0.0.1:{port}" for port in peer_ports]
+    cluster = ",".join(f"m{n}={peer}" for n, peer in enumerate(peers))
+    members = []
+    for n, (port, peer) in enumerate(zip(ports, peers, strict=True)):
+        url = f"http://127.0.0.1:{port}"
+        command = [binary, "--name", f"m{n}", "--data-dir", str(directory / f"etcd-{n}")]
+        command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+        command += ["--initial-cluster", cluster, "--initial-cluster-token", str(directory)]
+        members.append(Process(f"etcd {n}", command, logs / f"etcd-{n}.log"))
+    return members
 
 
 def wait_until(condition: Any, what: str, patience_s: float = PATIENCE_SECONDS) -> Any:

@@ -133,8 +133,6 @@ def kill_all(scene: Scene) -> None:
 
 def kill_store(scene: Scene) -> None:
     store = scene.cluster.store
-    if store is None:
-        return
     scene.note("kill store", STORE, begins=True)
     store.kill()
     scene.linger(0.5, 2 * LEASE_S)

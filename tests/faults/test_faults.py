@@ -37,3 +37,10 @@ def test_a_rolling_restart_fails_no_send(tmp_path: Path) -> None:
     outcome = run(RunOptions(1, 10, tmp_path, rate=100, strikes=["roll"]))
     assert outcome.verdict.is_green, outcome.report
     assert outcome.verdict.counts["failed sends"] == 0, outcome.report
+
+
+@pytest.mark.timeout(600)
+def test_the_same_holds_with_the_metadata_in_etcd(tmp_path: Path) -> None:
+    strikes = ["kill-store", "kill-leader", "cut-from-store"]
+    outcome = run(RunOptions(1, 20, tmp_path, rate=100, metadata="etcd", strikes=strikes))
+    assert outcome.verdict.is_green, outcome.report

@@ -94,22 +94,28 @@ def _client(options: EtcdOptions) -> httpx.AsyncClient:
         verify=tls_context(options) or False,
         trust_env=False,
         local_address=options.source_host,
-        socket_options=_keep_alive(),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
     )
     timeout = httpx.Timeout(options.request_timeout_ms / 1000)
-    return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(transport=_Transport(transport), timeout=timeout, trust_env=False)
 
 
-def _keep_alive() -> list[tuple[int, int, int]]:
-    """A connection whose other end is silently gone is noticed by the system within seconds."""
-    import socket
+class _Transport(httpx.AsyncBaseTransport):
+    """Where the other end resets a connection as soon as it stands, its socket is gone before it
+    has been looked at, which comes up as an AttributeError: to us it is a failure of the network,
+    and what was sent is unknown."""
 
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    return options
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._transport.handle_async_request(request)
+        except AttributeError as error:
+            raise httpx.ReadError(f"connection reset at once ({error})", request=request) from error
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
 class EtcdStore:
