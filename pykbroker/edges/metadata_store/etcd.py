@@ -97,10 +97,10 @@ def _client(options: EtcdOptions) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
     )
     timeout = httpx.Timeout(options.request_timeout_ms / 1000)
-    return httpx.AsyncClient(transport=_Transport(transport), timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(transport=EtcdTransport(transport), timeout=timeout, trust_env=False)
 
 
-class _Transport(httpx.AsyncBaseTransport):
+class EtcdTransport(httpx.AsyncBaseTransport):
     """Where the other end resets a connection as soon as it stands, its socket is gone before it
     has been looked at, which comes up as an AttributeError: to us it is a failure of the network,
     and what was sent is unknown."""

@@ -19,6 +19,7 @@ from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.metadata_store.etcd import (
     EtcdOptions,
     EtcdStore,
+    EtcdTransport,
     etcd_options,
     open_etcd_store,
 )
@@ -220,6 +221,20 @@ async def test_pages_are_of_one_revision_and_as_short_as_they_must_be() -> None:
     assert gateway.asked[:2] == [(1_000, 0), (250, 0)]
     assert gateway.asked[2] == (250, 7), "compacted: everything is read again"
     assert gateway.asked[3:] == [(250, 0)] + [(250, 8)] * 9
+
+
+async def test_a_connection_that_is_reset_at_once_leaves_the_outcome_unknown() -> None:
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+    transport = EtcdTransport(httpx.MockTransport(gone))
+    async with (
+        httpx.AsyncClient(transport=transport) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        store = EtcdStore(EtcdOptions(("a:1",), "/p"), client, SystemClock(), tasks)
+        with pytest.raises(StoreUnavailable):
+            await store.transact([], [Put("/a", b"1")])
 
 
 async def test_a_request_too_large_for_etcd_is_misuse(member: EtcdMember) -> None:
