@@ -72,6 +72,7 @@ class Replay:
         before = self.image
         self.image = MetadataImage()
         self.orphans, self.live, self.seen = {}, {}, set()
+        self.controller_incarnation = b""
         self.mod_revisions = {item.key: item.mod_revision for item in snapshot.items}
         facts = (
             Fact(item.key, decode_value(item.key, item.value), item.create_revision, 0)

@@ -251,3 +251,13 @@ def test_partitions_come_back_from_their_records() -> None:
         [1, 2, 3], leader=2, isr=[2], elr=[1], last_known=[3], recovering=True, adding=[3]
     )
     assert partition_image(partition_record(IDS[0], 0, image)) == image
+
+
+def test_an_office_that_is_gone_when_all_is_read_anew_is_nobodys() -> None:
+    record = RegisterControllerRecord(controller_id=1, incarnation_id=b"i" * 16)
+    replay = Replay()
+    value = encode_value(record)
+    replay.load(StoreSnapshot(5, (KeyValue(keys.CONTROLLER, value, 5, 5),)))
+    assert replay.controller_incarnation == b"i" * 16
+    replay.load(StoreSnapshot(9, ()))
+    assert replay.controller_incarnation == b""
