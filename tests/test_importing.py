@@ -12,6 +12,7 @@ from pykbroker.state.log.checkpoints import encode_partition_metadata
 from tests.support.clients import KafkaPython, Message
 from wire.messages.metadata_records import PartitionRecord, TopicRecord
 from wire.persisted import encode_metadata_record
+from wire.records.legacy import convert_down
 from wire.records.record import Record, build_batch
 
 if TYPE_CHECKING:
@@ -159,6 +160,17 @@ def test_a_damaged_metadata_log_is_refused(
     newer = encode_metadata_record(TopicRecord(name="t", topic_id=TOPIC_ID), 0)
     log.write_bytes(metadata_log(bytes((1, 2, 99)) + newer[3:]))
     assert "TopicRecord has no version 99" in refusal(capsys, kafka_directory, tmp_path / "new")
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+def test_messages_of_old_formats_are_refused_behind_newer_ones_too(
+    kafka_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], magic: int
+) -> None:
+    batch = build_batch([Record(i, 1_790_000_000_000, b"k", b"v") for i in range(3)])
+    log = kafka_directory / "t-0" / f"{0:020}.log"
+    log.write_bytes(log.read_bytes() + convert_down(batch, magic))
+    said = refusal(capsys, kafka_directory, tmp_path / "new")
+    assert f"t-0 holds messages of format {magic}" in said
 
 
 def test_a_running_brokers_directory_is_refused(
