@@ -115,6 +115,7 @@ etcd-debian: .etcd/debian/etcd
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group bench pyproject.toml -c requirements/dev.txt -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) build dist
