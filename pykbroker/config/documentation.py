@@ -32,7 +32,7 @@ group.max.size: The most members of one classic group.
 group.min.session.timeout.ms: The shortest session timeout a classic member may ask for.
 initial.broker.registration.timeout.ms: How long a starting broker waits for its node id to be free.
 inter.broker.listener.name: The listener that brokers use among themselves.
-leader.imbalance.check.interval.seconds: How often leaderships are looked after: back to the preferred replicas, and unclean elections where they are allowed.
+leader.imbalance.check.interval.seconds: How often leaderships go back to the preferred replicas, where that is wanted.
 listener.security.protocol.map: Which security protocol each listener name stands for.
 listeners: Where to accept connections: NAME://host:port. An empty host is every interface, port 0 any free port.
 log.cleaner.backoff.ms: How long the cleaner sleeps when there is nothing to clean.
@@ -121,6 +121,7 @@ socket.connection.setup.timeout.ms: How long a connection to another broker may 
 socket.request.max.bytes: The largest request; more closes the connection.
 telemetry.max.bytes: The largest metrics push of a client, as it arrives.
 unclean.leader.election.enable: Whether a replica that is out of sync may lead when no other is left, losing records.
+unclean.leader.election.interval.ms: How often partitions without a leader are looked after where an unclean election is allowed.
 segment.jitter.ms: At most how much earlier a segment rolls, chosen at random.
 follower.replication.throttled.replicas: Followers whose replication is throttled: partition:broker pairs, or *.
 leader.replication.throttled.replicas: Leaders whose replication is throttled: partition:broker pairs, or *.

@@ -55,7 +55,7 @@ replica.socket.timeout.ms request.timeout.ms
 security.inter.broker.protocol
 socket.connection.setup.timeout.ms socket.request.max.bytes
 telemetry.max.bytes
-unclean.leader.election.enable
+unclean.leader.election.enable unclean.leader.election.interval.ms
 """.split()  # noqa: SIM905
 )
 

@@ -88,7 +88,7 @@ class Controller:
             for e in endpoints
         ]
         self._record = RegisterControllerRecord()
-        self._next_rebalance_ms = 0
+        self._next_rebalance_ms = self._next_unclean_ms = 0
         follower.images.subscribe(lambda _: self._work.set())
 
     async def call(
@@ -169,7 +169,9 @@ class Controller:
 
     async def _lead(self, lease: Lease) -> None:
         logger.info("controller", epoch=self._image.controller_epoch)
-        self._next_rebalance_ms = self._clock.monotonic_ms() + self._rebalance_interval_ms()
+        now_ms = self._clock.monotonic_ms()
+        self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()
+        self._next_unclean_ms = now_ms + self._unclean_interval_ms()
         self.is_active = True
         timer = None
         try:
@@ -201,10 +203,11 @@ class Controller:
         self._work.set()
 
     def _next_wake_ms(self) -> int:
+        due_ms = min(self._next_rebalance_ms, self._next_unclean_ms)
         grace_ends_ms = self._grace_ends_ms()
         if grace_ends_ms > self._clock.monotonic_ms():
-            return min(grace_ends_ms, self._next_rebalance_ms)
-        return self._next_rebalance_ms
+            return min(grace_ends_ms, due_ms)
+        return due_ms
 
     async def _turn(self, lease: Lease) -> None:
         """Decide what there is to decide, write it, answer."""
@@ -281,16 +284,21 @@ class Controller:
                 break
             yield settle(node, batch.view(), live, late)
         now_ms = self._clock.monotonic_ms()
-        if now_ms >= self._next_rebalance_ms:
-            self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()
+        if now_ms >= self._next_unclean_ms:
+            self._next_unclean_ms = now_ms + self._unclean_interval_ms()
             elections = elect_uncleanly(batch.view(), ELECTIONS_PER_TURN)
             yield Decision(None, elections.changes, elections.notes)
+        if now_ms >= self._next_rebalance_ms:
+            self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()
             if self._settings.current.bool("auto.leader.rebalance.enable"):
                 elections = rebalance_leaders(batch.view(), ELECTIONS_PER_TURN)
                 yield Decision(None, elections.changes, elections.notes)
 
     def _rebalance_interval_ms(self) -> int:
         return self._settings.current.int("leader.imbalance.check.interval.seconds") * 1_000
+
+    def _unclean_interval_ms(self) -> int:
+        return self._settings.current.int("unclean.leader.election.interval.ms")
 
     def _grace_ends_ms(self) -> int:
         """Who was not seen alive since everything was read may come back until then."""

@@ -46,7 +46,7 @@ async def test_too_few_replicas_in_sync_refuse_a_batch(setting: Setting) -> None
 @changes("unclean.leader.election.enable", "unclean.leader.election.enable")
 async def test_a_replica_that_is_not_in_sync_may_lead(setting: Setting) -> None:
     async with cluster() as brokers:
-        often = "leader.imbalance.check.interval.seconds=1"
+        often = "unclean.leader.election.interval.ms=1000"
         first = await brokers.start(often, node=1)
         second = await brokers.start(often, node=2)
         await first.create(replicas=[1, 2])
