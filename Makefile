@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 ARGS ?=
 SEEDS ?= 1-1000
 ETCD_VERSION ?= 3.6.16
-KAFKA_VERSION ?= 4.3.1
+KAFKA_VERSION ?= 4.4.0
 KAFKA_LIBS ?= $(CURDIR)/.kafka/$(KAFKA_VERSION)
 
 help:
@@ -71,7 +71,7 @@ simulate: setup
 mutants: setup
 	$(BIN)/python -m tests.simulation mutants
 
-# Needs Maven, which knows where from; the newest version that has kafka-tools there.
+# Needs Maven, which knows where from.
 KAFKA_JARS := org.apache.kafka:kafka_2.13:$(KAFKA_VERSION) org.apache.kafka:kafka-tools:$(KAFKA_VERSION) \
 	org.apache.logging.log4j:log4j-slf4j-impl:2.25.3 org.apache.logging.log4j:log4j-core:2.25.3
 
@@ -94,7 +94,7 @@ bench-failover: setup
 	$(BIN)/python tests/bench/failover.py $(ARGS)
 
 test-kafka: setup
-	PYKBROKER_KAFKA_LIBS=$${PYKBROKER_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
+	COMPAT_KAFKA_LIBS=$${COMPAT_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
 
 # Needs Go, which knows where from: two to three minutes.
 etcd: .etcd/$(ETCD_VERSION)/etcd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.apache_kafka import Kafka, libraries
+from tests.support.apache_kafka import dump_log, java
 from tests.support.clients import CODECS, KafkaPython, Message
 from tests.support.process import eventually
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from compat.kafka.libraries import Java
     from tests.support.process import BrokerProcess
 
 pytestmark = pytest.mark.kafka
@@ -23,8 +24,8 @@ BATCH = re.compile(r"^baseOffset: .* isvalid: (\w+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Kafka:
-    return Kafka(libraries(), tmp_path_factory.mktemp("kafka"))
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Java:
+    return java(tmp_path_factory.mktemp("kafka"))
 
 
 def create(broker: BrokerProcess, topic: str, **config: str) -> None:
@@ -39,9 +40,9 @@ def files(data: Path, topic: str, suffix: str) -> list[Path]:
     return sorted((data / "broker-1" / f"{topic}-0").glob(f"*{suffix}"))
 
 
-def offsets_read(kafka: Kafka, data: Path, topic: str) -> list[int]:
+def offsets_read(kafka: Java, data: Path, topic: str) -> list[int]:
     """What Kafka reads in the segments; every batch must be valid."""
-    output = kafka.dump_log(*files(data, topic, ".log"), options=("--print-data-log",))
+    output = dump_log(kafka, *files(data, topic, ".log"), options=("--print-data-log",))
     validity = BATCH.findall(output)
     assert validity
     assert set(validity) == {"true"}
@@ -61,16 +62,16 @@ def complaints(output: str) -> list[str]:
     ]
 
 
-def check_indexes(kafka: Kafka, data: Path, topic: str) -> None:
+def check_indexes(kafka: Java, data: Path, topic: str) -> None:
     """Against the segments beside them, which the tool reads for this."""
     indexes = files(data, topic, ".index") + files(data, topic, ".timeindex")
     assert indexes
-    output = kafka.dump_log(*indexes)
+    output = dump_log(kafka, *indexes)
     assert complaints(output) == []
 
 
 def test_segments_indexes_and_snapshots_of_every_codec(
-    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Kafka
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Java
 ) -> None:
     data = tmp_path / "data"
     broker = start_broker("--data-dir", str(data))
@@ -89,13 +90,13 @@ def test_segments_indexes_and_snapshots_of_every_codec(
     for topic in ("none-all", "lz4-1"):
         check_indexes(kafka, data, topic)
     snapshots = files(data, "none-all", ".snapshot")
-    output = kafka.dump_log(*snapshots)
+    output = dump_log(kafka, *snapshots)
     assert re.search(r"producerId: \d+ producerEpoch: 0", output), output
     assert complaints(output) == []
 
 
 def test_committed_offsets_are_decoded(
-    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Kafka
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Java
 ) -> None:
     from kafka import KafkaConsumer
 
@@ -114,7 +115,7 @@ def test_committed_offsets_are_decoded(
     consumer.close()
     assert broker.terminate() == 0, broker.stderr
     [segment] = files(data, "__consumer_offsets", ".log")
-    output = kafka.dump_log(segment, options=("--offsets-decoder",))
+    output = dump_log(kafka, segment, options=("--offsets-decoder",))
     assert complaints(output) == []
     assert re.search(r'"group":"readers","topic":"read","partition":0', output), output
     assert re.search(r'"offset":9,', output), output
@@ -123,7 +124,7 @@ def test_committed_offsets_are_decoded(
 
 
 def test_a_compacted_log_is_read_with_its_gaps(
-    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Kafka
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path, kafka: Java
 ) -> None:
     data = tmp_path / "data"
     broker = start_broker("--data-dir", str(data), "-o", "log.cleaner.backoff.ms=100")

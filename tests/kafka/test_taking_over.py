@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.apache_kafka import Kafka, KafkaBroker, libraries
+from compat.kafka.cluster import KafkaCluster
+from tests.support.apache_kafka import java
 from tests.support.clients import CODECS, Confluent, Message
 from tests.support.process import eventually, run_command
 
@@ -33,14 +34,13 @@ TOPICS: dict[str, tuple[int, dict[str, str]]] = {
 
 
 @pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[tuple[KafkaBroker, Path]]:
-    libs = libraries()
+def kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
     work = tmp_path / "kafka"
     work.mkdir()
-    directory = work / "data"
-    broker = Kafka(libs, work).start(directory)
-    yield broker, directory
-    broker.kill()
+    libs = java(work).libs
+    settings = {"log.cleaner.backoff.ms": "500"}
+    with KafkaCluster(work, brokers=1, settings=settings, libs=libs) as cluster:
+        yield cluster
 
 
 def admin_of(bootstrap: str) -> Any:
@@ -145,9 +145,9 @@ def everything_in(directory: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_a_stopped_brokers_directory_is_served_as_it_was(
-    kafka: tuple[KafkaBroker, Path], start_broker: Callable[..., BrokerProcess], tmp_path: Path
+    kafka: KafkaCluster, start_broker: Callable[..., BrokerProcess], tmp_path: Path
 ) -> None:
-    broker, directory = kafka
+    broker, directory = kafka, kafka.data_directory(1)
     write(broker.bootstrap)
     commit(broker.bootstrap, 17)
     cleaned = directory / "cleaner-offset-checkpoint"
@@ -162,7 +162,7 @@ def test_a_stopped_brokers_directory_is_served_as_it_was(
     assert not os.path.exists(new)
 
     records = {name: read_all(broker.bootstrap, name) for name in TOPICS}
-    broker.stop()
+    broker.stop(1)
     before = everything_in(directory)
     code, output, errors = run_command("import", str(directory), "--data-dir", new, cwd=tmp_path)
     assert (code, errors) == (0, ""), errors

@@ -1,0 +1,1 @@
+"""Apache Kafka itself, from the jars that Maven has of it: the reference."""
