@@ -176,6 +176,11 @@ class LogFiles:
 
     # Durability
 
+    def found_unsynced(self) -> None:
+        """The process that made the files did not live to sync them, nor perhaps their names."""
+        if self.exists:
+            self._unsynced_folders += [self.folder, self.log_directory]
+
     def take_unsynced_files(self) -> list[str]:
         """Small ones beside the segments."""
         paths, self._unsynced_files = self._unsynced_files, []

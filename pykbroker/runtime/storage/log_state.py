@@ -139,8 +139,12 @@ class LogState:
         loaded = loader.load(self, self._checkpoint, recover=recover, known=known)
         self.is_loaded = True
         self.log_start_offset = loaded.log_start_offset
-        self.log_end_offset = self.durable_end_offset = loaded.log_end_offset
+        self.log_end_offset = loaded.log_end_offset
         self.recovery_point = loaded.recovery_point
+        # Only the page cache may have what was found above: that says nothing for certain.
+        self.durable_end_offset = max(self._allowed_end(), self.log_start_offset)
+        if self.recovery_point < self.log_end_offset:
+            self.files.found_unsynced()
         committed = min(self._checkpoint.high_watermark, self.log_end_offset)
         self.high_watermark = max(committed, self.log_start_offset)
         self.leader_epochs = loaded.leader_epochs
@@ -246,13 +250,16 @@ class LogState:
         """Everything below has reached the disk."""
         self.recovery_point = max(self.recovery_point, end_offset)
         self._flush_is_due = False
-        end = self.log_end_offset
-        if end - self.recovery_point < self.config.flush_messages:
-            self.durable_end_offset = end
-        else:
-            self.durable_end_offset = max(self.durable_end_offset, self.recovery_point)
+        self.durable_end_offset = max(self.durable_end_offset, self._allowed_end())
         if self.on_synced is not None:
             self.on_synced()
+
+    def _allowed_end(self) -> int:
+        """The log's end, if flush.messages lets that much be unsynced."""
+        end = self.log_end_offset
+        return (
+            end if end - self.recovery_point < self.config.flush_messages else self.recovery_point
+        )
 
     def _flush_if_due(self) -> None:
         """What was found on disk, or written under other settings, may need a sync now."""
