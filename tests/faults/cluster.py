@@ -117,7 +117,8 @@ class Process:
 
 class Cluster:
     """``metadata``: "etcd" and "etcd3" start one member or three, of which ``store`` is the one
-    that is struck; without, ``store`` is a process that serves an SQLite store.
+    that is struck; without, ``store`` is a process that serves an SQLite store. Brokers reach it
+    through the proxy, ``store_address`` is where it is.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Cluster:
             command += [str(directory / "store"), str(ports[0])]
             self.store = Process(STORE, command, self.logs / "store.log")
             metadata = f"tcp://127.0.0.1:{store_port}"
+            self.store_address = f"tcp://127.0.0.1:{ports[0]}"
             self._ready_line = "ready"
         else:
             own = ports[-6:]
@@ -160,6 +162,7 @@ class Cluster:
             self.proxy.set_target(STORE, own[0])
             others = "".join(f",127.0.0.1:{port}" for port in own[1:count])
             metadata = f"etcd://127.0.0.1:{store_port}{others}"
+            self.store_address = f"etcd://127.0.0.1:{own[0]}{others}"
             self._ready_line = "ready to serve client requests"
         for node in self.nodes:
             client, internal = ports[2 * node - 1 : 2 * node + 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tests.faults.workload import Options
 
 PATIENCE_S = 90.0
+DUMP_S = 1.0
+"""So long a process may take to write down where it is, of which nothing hangs."""
 
 
 class ClientProcess:
@@ -68,8 +71,16 @@ class ClientProcess:
             while not is_there(self.said):
                 left = deadline - time.monotonic()
                 if "gone" in self.said or left <= 0:
-                    raise AssertionError(f"{self.kind}: no {what}\n{self.tail()}")
+                    missed = f"{self.kind}: no {what}, it said {sorted(self.said)}"
+                    raise AssertionError(f"{missed}\n{self.where()}")
                 self._news.wait(left)
+
+    def where(self) -> str:
+        """What it complained of, and where its threads are."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(DUMP_S)
+        return self.tail()
 
     def tail(self) -> str:
         with open(self.errors.name, errors="replace") as file:

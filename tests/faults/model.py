@@ -114,10 +114,12 @@ class Model:
     def send_idempotent(self) -> None:
         part = self.random.choice(self.parts)
         proc = self.random.choice(("idem1", "idem2"))
+        self._send_idempotent(part, proc, known=self.random.random() < 0.9)
+
+    def _send_idempotent(self, part: Part, proc: str, *, known: bool) -> None:
         val = self.value(proc)
         off = self.append(part, proc, [val], 100 + int(proc[-1]))
         part.hw = len(part.log)
-        known = self.random.random() < 0.9
         self.op(
             "send",
             proc,
@@ -130,8 +132,10 @@ class Model:
         )
 
     def send_plain(self) -> None:
+        self._send_plain(self.random.choice((0, 1)))
+
+    def _send_plain(self, acks: int) -> None:
         part = self.random.choice(self.parts)
-        acks = self.random.choice((0, 1))
         proc = f"acks{acks}"
         val = self.value(proc)
         off = self.append(part, proc, [val], -1)
@@ -141,11 +145,13 @@ class Model:
             self.op("send", proc, tp=part.name, val=val, acks=0, res="info")
 
     def send_bare(self) -> None:
+        self._send_bare(self.random.random())
+
+    def _send_bare(self, kind: float) -> None:
         """A batch; refused for certain, or tried again after an attempt that nobody knows of."""
         part = self.random.choice(self.parts)
         vals = [self.value("bare") for _ in range(self.random.randint(1, 3))]
         fields: Op = {"tp": part.name, "vals": vals, "acks": -1, "bare": True, "idem": True}
-        kind = self.random.random()
         if kind < 0.1:
             self.op("send", "bare", **fields, res="fail", err="NOT_ENOUGH_REPLICAS")
             return
@@ -320,11 +326,15 @@ class Model:
 
     def finish(self) -> None:
         self.op("fault", "run", kind="healed", res="ok")
+        self.clock += 200  # what follows certainly ends after that
+        self.transact()
+        self._send_plain(1)
+        self._send_bare(1.0)
         for part in self.parts:
-            part.hw = len(part.log)
             part.isr = list(BROKERS)
-        for _ in range(8):
-            self.send_idempotent()
+            for proc in ("idem1", "idem2"):
+                for known in (True, False, True):
+                    self._send_idempotent(part, proc, known=known)
         self.commit()
         self.metadata()
         for part in self.parts:

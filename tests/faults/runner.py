@@ -15,6 +15,7 @@ from tests.faults.cluster import Cluster, wait_until
 from tests.faults.dump import dump_replicas
 from tests.faults.history import Recorder, now
 from tests.faults.load import Load, Watcher, ends_of, patiently, read_everything
+from tests.faults.store_watch import StoreWatcher
 from tests.faults.strikes import Scene, plan, strike
 from tests.faults.workload import Options
 
@@ -83,10 +84,13 @@ def run(options: RunOptions) -> Outcome:
         with cluster:
             load = _begin(cluster, options, out, recorder)
             groups = [f"{TOPIC}-{c.kind}" for c in load.clients if c.options.members]
-            watcher = Watcher(out, cluster.bootstraps, TOPIC, groups)
+            watchers = (
+                Watcher(out, cluster.bootstraps, TOPIC, groups),
+                StoreWatcher(out, cluster.store_address, [TOPIC]),
+            )
             _strike(Scene(cluster, TOPIC, recorder, dice), options, struck)
             _heal(cluster, recorder)
-            _end(cluster, load, watcher, options, out, recorder)
+            _end(cluster, load, watchers, options, out, recorder)
     finally:
         if load is not None:
             load.end()
@@ -134,7 +138,7 @@ def _heal(cluster: Cluster, recorder: Recorder) -> None:
 def _end(
     cluster: Cluster,
     load: Load,
-    watcher: Watcher,
+    watchers: Sequence[Watcher | StoreWatcher],
     options: RunOptions,
     out: Path,
     recorder: Recorder,
@@ -145,7 +149,8 @@ def _end(
     for group in load.drain(ends):
         recorder.write("drained", now(), group=group, ends=ends, res="ok")
     load.stop()
-    watcher.stop()
+    for watcher in watchers:
+        watcher.stop()
     cluster.wait_in_sync(TOPIC, "at the end")
     read_everything(out, cluster.bootstrap, TOPIC, options.partitions)
     client.close()

@@ -91,13 +91,16 @@ def kill_controller(scene: Scene) -> None:
 
 
 def stop_cleanly(scene: Scene) -> None:
-    node = scene.leader()
-    scene.note("SIGTERM", node, begins=True)
+    role, find = scene.random.choice(
+        (("leader", scene.leader), ("follower", scene.follower), ("controller", scene.controller))
+    )
+    node = find()
+    scene.note(f"SIGTERM {role}", node, begins=True)
     code = scene.cluster.brokers[node].terminate()
     assert code == 0, f"broker {node} ended with {code} after SIGTERM"
     scene.linger(0.2, 2)
     scene.bring_back(node)
-    scene.note("SIGTERM", node, begins=False)
+    scene.note(f"SIGTERM {role}", node, begins=False)
 
 
 def pause(scene: Scene, node: int, role: str) -> None:
@@ -140,13 +143,18 @@ def kill_store(scene: Scene) -> None:
     scene.note("kill store", STORE, begins=False)
 
 
+def one_way_or_both(scene: Scene, rule: Rule) -> tuple[str, ...]:
+    """A connection that is reset is so for both."""
+    if rule == RESET:
+        return (REQUESTS, ANSWERS)
+    return scene.random.choice(((REQUESTS,), (ANSWERS,), (REQUESTS, ANSWERS)))
+
+
 def cut_between(scene: Scene) -> None:
-    """Two brokers, one way or both, in one of four manners."""
+    """Two brokers, in one of three manners; the connections of one of them, or of each."""
     one, other = scene.random.sample(scene.cluster.nodes, 2)
     rule = scene.random.choice((BLACKHOLE, RESET, DROP))
-    directions = scene.random.choice(((REQUESTS,), (ANSWERS,), (REQUESTS, ANSWERS)))
-    if rule == RESET:
-        directions = (REQUESTS, ANSWERS)
+    directions = one_way_or_both(scene, rule)
     both = scene.random.random() < 0.5
     target = f"{one} {'<->' if both else '->'} {other} {','.join(directions)}"
     scene.note(f"cut {rule.mode}", target, begins=True)
@@ -169,15 +177,16 @@ def isolate_leader(scene: Scene) -> None:
 
 
 def cut_from_store(scene: Scene) -> None:
-    """It sees its followers, not the store."""
+    """It sees its followers, not the store, or is not seen by it."""
     node = scene.random.choice((scene.leader(), scene.controller()))
     rule = scene.random.choice((BLACKHOLE, RESET, DROP))
-    directions = (ANSWERS,) if rule == DROP else (REQUESTS, ANSWERS)
-    scene.note(f"cut from store {rule.mode}", node, begins=True)
+    directions = one_way_or_both(scene, rule)
+    target = f"{node} {','.join(directions)}"
+    scene.note(f"cut from store {rule.mode}", target, begins=True)
     scene.cluster.cut(rule, node, STORE, *directions)
     scene.linger(LEASE_S + 1, 3 * LEASE_S)
     scene.cluster.heal()
-    scene.note(f"cut from store {rule.mode}", node, begins=False)
+    scene.note(f"cut from store {rule.mode}", target, begins=False)
 
 
 def slow_links(scene: Scene) -> None:

@@ -337,6 +337,14 @@ def never_recover(ops: list[Op]) -> None:
             op["t1"] += 16 * 10**9
 
 
+def stick(ops: list[Op]) -> None:
+    """One of those that get on well without it."""
+    healed = find(ops, "fault", lambda op: op["kind"] == "healed")
+    for op in ops:
+        if op["f"] == "send" and op["proc"] == "acks1" and op["t1"] >= healed["t1"]:
+            op["res"] = "info"
+
+
 def stay_out_of_sync(ops: list[Op]) -> None:
     for op in ops:
         if op["f"] == "metadata":
@@ -398,10 +406,11 @@ MUTATIONS: list[tuple[str, Callable[[list[Op]], None], set[str]]] = [
     ("early-read", read_too_early, set()),
     ("torn-transaction", tear_a_transaction, {"lost-write"}),
     ("no-recovery", never_recover, set()),
+    ("stuck-producer", stick, set()),
     ("isr-not-full", stay_out_of_sync, set()),
     ("leak", leak, set()),
     ("trouble", say_something_wrong, set()),
-    ("floor", do_nothing, {"no-recovery"}),
+    ("floor", do_nothing, {"no-recovery", "stuck-producer"}),
 ]
 
 

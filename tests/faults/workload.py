@@ -8,13 +8,16 @@ own. Lines on standard input steer it:
     drain {tp: end}      members and readers say "drained NAME" once they have read so far
     stop                 the process ends
 
-It says "ready", "produced", "drained NAME" and "stopped", each a line on standard output.
+It says "ready", "produced", "drained NAME" and "stopped", each a line on standard output. SIGUSR1
+has it write to standard error where its threads are.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import random
+import signal
 import sys
 import threading
 import time
@@ -214,6 +217,7 @@ def run_threads(workers: list[Callable[[], None]]) -> None:
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGUSR1)
     kind, text = sys.argv[1:]
     fields = json.loads(text)
     fields["producers"] = tuple(fields.get("producers", ()))

@@ -367,7 +367,12 @@ class PartitionLog(LogState):
         ):
             self.truncate_fully_and_start_at(offset)
             return True
-        logger.info("truncating", partition=str(self.topic_partition), offset=offset)
+        logger.info(
+            "truncating",
+            partition=str(self.topic_partition),
+            offset=offset,
+            log_end_offset=self.log_end_offset,
+        )
         self._truncated(offset)
         keep = self.segment_index(offset) + 1
         gone = self.segments[keep:]
@@ -384,7 +389,12 @@ class PartitionLog(LogState):
 
     def truncate_fully_and_start_at(self, offset: int, log_start_offset: int | None = None) -> None:
         """Drop everything; the next record is to have ``offset``."""
-        logger.info("truncating fully", partition=str(self.topic_partition), offset=offset)
+        logger.info(
+            "truncating fully",
+            partition=str(self.topic_partition),
+            offset=offset,
+            log_end_offset=self.log_end_offset,
+        )
         self._truncated(offset)
         gone, self.segments[:] = self.segments[:], []
         self.files.drop_snapshots_above(-1)

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.checker.core import seconds
+from tests.faults.checker.core import NO_TIME, seconds
 
 if TYPE_CHECKING:
     from tests.faults.checker.core import Op, Run
 
-BOUNDS = {"send": 15.0, "isr": 60.0}
-"""Seconds from the end of the last fault to the first record acknowledged by all, and until every
-replica is in sync."""
+BOUNDS = {"send": 15.0, "producer": 30.0, "isr": 60.0}
+"""Seconds from the end of the last fault to the first record acknowledged by all, until every
+producer has been told of one, and until every replica is in sync."""
 MORE_MEMORY = 64 << 20
 MORE_SHARE = 1.10
 
@@ -48,6 +48,7 @@ class Recovery:
             self.run.add("no-recovery", what, *self._heal_ref(), *(first or ())[1:])
         elif first is not None:
             self.run.counts["recovery ms"] = (first[0] - healed) // 10**6
+        self._check_producers(healed, bounds["producer"])
         if not self.states:
             return
         full = min((s for s in self.states if s[0] >= healed and s[1]), default=None)
@@ -57,6 +58,21 @@ class Recovery:
             self.run.add("isr-not-full", what, *self._heal_ref(), self.states[-1][2])
         else:
             self.run.counts["isr full ms"] = (full[0] - healed) // 10**6
+
+    def _check_producers(self, healed: int, bound: float) -> None:
+        """Each that waits for acknowledgements gets one again: none is stuck."""
+        firsts: dict[str, tuple[int, int]] = {}
+        for val, send in self.run.sends.items():
+            if send.acks == 0:
+                continue
+            known = firsts.setdefault(val.rpartition(".")[0], (NO_TIME, send.ref))
+            if send.res == "ok" and healed <= send.t1 < known[0]:
+                firsts[val.rpartition(".")[0]] = (send.t1, send.ref)
+        for producer, (first, ref) in firsts.items():
+            if first - healed > bound * 1e9:
+                took = "never" if first == NO_TIME else f"after {seconds(first - healed)}"
+                what = f"{producer} was told of a record {took}, {bound} s are allowed"
+                self.run.add("stuck-producer", what, *self._heal_ref(), ref)
 
     def _heal_ref(self) -> tuple[int, ...]:
         return tuple(ref for op, ref in self.run.faults if op["kind"] == "healed")[-1:]
