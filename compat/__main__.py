@@ -1,0 +1,27 @@
+"""``python -m compat run|bench|differential``; each has its own ``--help``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "run": ("compat.cli", "behaviours with every client against a cluster"),
+    "bench": ("compat.bench.cli", "the same loads on several brokers, as ratios"),
+    "differential": ("compat.differential.cli", "the same raw requests to two brokers"),
+}
+
+
+def main() -> int:
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        print("usage: python -m compat COMMAND ...\n")
+        for command, (_, what) in COMMANDS.items():
+            print(f"  {command:14}{what}")
+        return 0 if name in ("-h", "--help") else 2
+    code: int = importlib.import_module(COMMANDS[name][0]).main(sys.argv[2:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What a behaviour is given: a client, a cluster, names of its own, an admin to set things up."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from compat.client import Admin, Consumer, Producer
+from compat.driver import PATIENCE_SECONDS, Driver, DriverError, DriverGone
+from compat.suite import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from compat.control import Control
+    from compat.target import Target
+
+
+class Case:
+    """One behaviour with one client. Everything it opens is closed at its end."""
+
+    def __init__(
+        self,
+        target: Target,
+        client: str,
+        commands: Mapping[str, list[str]],
+        setup: Admin,
+        control: Control | None,
+    ) -> None:
+        self.bootstrap = target.bootstrap
+        self.brokers = target.brokers
+        self.client = client
+        self.setup = setup
+        """An admin that works, whatever the client under test can do."""
+        self._commands = commands
+        self._control = control
+        self._drivers: list[Driver] = []
+        self._main: Driver | None = None
+        self._topics: list[str] = []
+        self._groups: list[str] = []
+        self._token = secrets.token_hex(4)
+        self._names = 0
+
+    @property
+    def control(self) -> Control:
+        if self._control is None:
+            raise Unavailable("needs control of the brokers (--control)")
+        return self._control
+
+    def unavailable(self, reason: str) -> NoReturn:
+        """Ends the behaviour: this combination cannot be run, and nobody is to blame."""
+        raise Unavailable(reason)
+
+    @property
+    def replication(self) -> int:
+        return min(3, self.brokers)
+
+    # Names
+
+    def name(self, kind: str) -> str:
+        self._names += 1
+        return f"compat-{kind}-{self._token}-{self._names}"
+
+    def topic(
+        self, partitions: int = 1, *, replication: int | None = None, **configs: object
+    ) -> str:
+        """A new topic, on up to three brokers; configs have ``_`` for ``.``."""
+        name = self.name("topic")
+        named = {key.replace("_", "."): str(value) for key, value in configs.items()}
+        self.setup.create_topic(name, partitions, replication or self.replication, named)
+        self._topics.append(name)
+        self.wait_for(lambda: self._has_leaders(name, partitions), f"leaders of {name}")
+        return name
+
+    def group(self) -> str:
+        name = self.name("group")
+        self._groups.append(name)
+        return name
+
+    def _has_leaders(self, topic: str, partitions: int) -> bool:
+        described = self.setup.describe_topic(topic)["partitions"]
+        return len(described) == partitions and all(p["leader"] >= 0 for p in described)
+
+    # Clients
+
+    @property
+    def driver(self) -> Driver:
+        """The client's first process."""
+        if self._main is None:
+            self._main = self.process()
+        return self._main
+
+    def process(self, client: str | None = None) -> Driver:
+        """A new process of the client, or of another one. Raises Unavailable without that one."""
+        name = client or self.client
+        command = self._commands.get(name)
+        if command is None:
+            raise Unavailable(f"needs the client {name}")
+        driver = Driver(name, command)
+        self._drivers.append(driver)
+        driver.hello()
+        return driver
+
+    def offers(self, *capabilities: str) -> bool:
+        return self.driver.capabilities >= set(capabilities)
+
+    def producer(self, driver: Driver | None = None, **config: Any) -> Producer:
+        config = {"bootstrap": self.bootstrap} | config
+        return Producer(driver or self.driver, config=config)
+
+    def consumer(self, *topics: str, driver: Driver | None = None, **config: Any) -> Consumer:
+        """In a group, by subscription."""
+        config = {"bootstrap": self.bootstrap, "reset": "earliest"} | config
+        return Consumer(driver or self.driver, topics=list(topics), config=config)
+
+    def matching(self, pattern: str, driver: Driver | None = None, **config: Any) -> Consumer:
+        config = {"bootstrap": self.bootstrap, "reset": "earliest"} | config
+        return Consumer(driver or self.driver, pattern=pattern, config=config)
+
+    def reader(
+        self,
+        topic: str,
+        *partitions: int,
+        offset: int | str = "earliest",
+        driver: Driver | None = None,
+        **config: Any,
+    ) -> Consumer:
+        """Without membership: partitions (0, if none is named) from an offset."""
+        config = {"bootstrap": self.bootstrap} | config
+        assign = [
+            {"topic": topic, "partition": partition, "offset": offset}
+            for partition in partitions or (0,)
+        ]
+        return Consumer(driver or self.driver, assign=assign, config=config)
+
+    def admin(self, driver: Driver | None = None, **config: Any) -> Admin:
+        return Admin(driver or self.driver, config={"bootstrap": self.bootstrap} | config)
+
+    # Waiting
+
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Until it is so. What the admin is refused meanwhile counts as not yet."""
+        deadline = time.monotonic() + seconds
+        last: Exception | None = None
+        while True:
+            try:
+                if condition():
+                    return
+            except DriverError as error:
+                last = error
+            if time.monotonic() > deadline:
+                raise AssertionError(f"did not come: {what}" + (f" ({last})" if last else ""))
+            time.sleep(0.05)
+
+    # The end
+
+    def give_up(self) -> None:
+        """From another thread: whatever waits for a driver ends."""
+        for driver in list(self._drivers):
+            driver.close()
+
+    def close(self) -> None:
+        for driver in self._drivers:
+            driver.close()
+        for topic in self._topics:
+            try:
+                self.setup.delete_topic(topic)
+            except (DriverError, DriverGone):
+                continue  # a behaviour may delete its own, or have lost the cluster
