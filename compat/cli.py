@@ -107,9 +107,13 @@ def build_drivers(clients: Sequence[str]) -> dict[str, list[str] | Missing]:
 def start_cluster(what: str, brokers: int, work: Path) -> BrokerStates:
     if what == "kafka":
         from compat.kafka.cluster import KafkaCluster
-        from compat.kafka.libraries import fetch_libraries
+        from compat.kafka.libraries import NoKafka, find_libraries
 
-        return KafkaCluster(fetch_libraries(ROOT), work, brokers=brokers)
+        try:
+            libraries = find_libraries(ROOT)
+        except NoKafka as error:
+            fail(str(error))
+        return KafkaCluster(work, brokers=brokers, libs=libraries)
     from compat.serving import PykbrokerCluster
 
     return PykbrokerCluster(work, brokers=brokers)

@@ -184,7 +184,9 @@ class Consumer(_Opened):
         return {(p["topic"], p["partition"]) for p in answer["assignment"]}
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
-        chosen = offsets and {name_of(*at): {"offset": offset} for at, offset in offsets.items()}
+        chosen: Json | None = None
+        if offsets is not None:
+            chosen = {name_of(*at): {"offset": offset} for at, offset in offsets.items()}
         self._do("commit", offsets=chosen)
 
     def committed(self, *partitions: TopicPartition) -> dict[TopicPartition, int | None]:

@@ -59,6 +59,10 @@ class Control(Protocol):
         """After ``kill`` or ``stop``, on the same data and address; returns once it serves."""
         ...
 
+    def heal(self) -> None:
+        """Every broker runs again: what was left paused or down is brought back."""
+        ...
+
     def close(self) -> None:
         """The end of every process of the cluster that the control has started."""
         ...
@@ -113,6 +117,14 @@ class BrokerStates:
         self._start(broker)
         self._states[broker] = State.RUNNING
 
+    def heal(self) -> None:
+        """Every broker runs again."""
+        for broker, state in list(self._states.items()):
+            if state is State.PAUSED:
+                self.resume(broker)
+            elif state is State.DOWN:
+                self.start(broker)
+
     def close(self) -> None:
         raise NotImplementedError
 
@@ -165,11 +177,7 @@ class CommandControl(BrokerStates):
         super().__init__(brokers_of(bootstrap) if brokers is None else brokers)
 
     def close(self) -> None:
-        for broker, state in self._states.items():
-            if state is State.PAUSED:
-                self.resume(broker)
-            elif state is State.DOWN:
-                self.start(broker)
+        self.heal()
 
     def _run(self, verb: str, broker: int) -> None:
         command = [*self._command, verb, str(broker)]

@@ -121,14 +121,8 @@ class Runner:
                 report(done.result())
         for one, client in alone:
             report(self._run_one(one, client))
-            self._heal()
-
-    def _heal(self) -> None:
-        """Whatever a behaviour struck is running again before the next one."""
-        if self._control is None:
-            return
-        for node_id in self._control.brokers():
-            self._control.start(node_id)
+            if self._control is not None:
+                self._control.heal()
 
     def _known_before(self, one: Behaviour, client: str) -> Result | None:
         """What need not be tried."""

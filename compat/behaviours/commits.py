@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.driver import DriverError
 from compat.suite import behaviour, holds, same
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from compat.case import Case
 
 STALE = ("ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "FENCED", "CLIENT")
-SHORT = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
+SHORT: dict[str, Any] = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
 
 
 @behaviour(

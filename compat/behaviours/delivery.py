@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.behaviours.durability import leader_of, values_in
 from compat.client import PATIENCE_MS
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 COUNT = 400
 PAUSE_SECONDS = 4.0
-IMPATIENT = {"request_timeout_ms": 1500, "delivery_timeout_ms": 60_000, "linger_ms": 0}
+IMPATIENT: dict[str, Any] = {
+    "request_timeout_ms": 1500,
+    "delivery_timeout_ms": 60_000,
+    "linger_ms": 0,
+}
 
 
-def _send_while_the_leader_pauses(case: Case, topic: str, **config: object) -> dict[str, int]:
+def _send_while_the_leader_pauses(case: Case, topic: str, **config: Any) -> dict[str, int]:
     """The client asks again for what the paused leader has in its socket, and will do too."""
     producer = case.producer(**(IMPATIENT | config))
     producer.put(topic, b"warm", partition=0)
@@ -59,7 +63,7 @@ def idempotence_across_a_forced_retry(case: Case) -> None:
 )
 def order_with_one_in_flight(case: Case) -> None:
     topic = case.topic()
-    plain = {"idempotent": False} if case.offers("idempotent") else {}
+    plain: dict[str, Any] = {"idempotent": False} if case.offers("idempotent") else {}
     done = _send_while_the_leader_pauses(case, topic, max_in_flight=1, acks=-1, **plain)
     numbers = _numbers(values_in(case, topic))
     firsts = list(dict.fromkeys(numbers))

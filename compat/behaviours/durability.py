@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.client import PATIENCE_MS, Record
 from compat.driver import DriverError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from compat.case import Case
 
-SAFE = {"min_insync_replicas": 2, "unclean_leader_election_enable": "false"}
+SAFE: dict[str, Any] = {"min_insync_replicas": 2, "unclean_leader_election_enable": "false"}
 strike = partial(behaviour, brokers=3, control=True, seconds=400)
 
 
@@ -118,7 +118,7 @@ def _lose_the_leader_after(case: Case, topic: str, act: Callable[[], object]) ->
     wait_until_in_sync(case, topic)
 
 
-def _no_idempotence(case: Case) -> dict[str, object]:
+def _no_idempotence(case: Case) -> dict[str, Any]:
     """acks below all and idempotence exclude each other."""
     return {"idempotent": False} if case.offers("idempotent") else {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.client import Record
 from compat.driver import PATIENCE_SECONDS
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compat.case import Case
     from compat.client import Consumer, TopicPartition
 
-SHORT = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
+SHORT: dict[str, Any] = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
 
 
 def members_of(case: Case, group: str) -> list[set[str]]:
@@ -113,7 +113,7 @@ def each_group_reads_all(case: Case) -> None:
 )
 def static_membership(case: Case) -> None:
     topic, group = case.topic(partitions=4), case.group()
-    session = {"session_timeout_ms": 30_000, "heartbeat_interval_ms": 500}
+    session: dict[str, Any] = {"session_timeout_ms": 30_000, "heartbeat_interval_ms": 500}
     case.consumer(topic, group=group, instance_id="stays", **session)
     process = case.process()
     case.consumer(topic, driver=process, group=group, instance_id="returns", **session)
@@ -210,7 +210,7 @@ def regex_subscription(case: Case) -> None:
 )
 def twenty_members(case: Case) -> None:
     topic, group = case.topic(partitions=40), case.group()
-    long = {"session_timeout_ms": 30_000, "heartbeat_interval_ms": 1000}
+    long: dict[str, Any] = {"session_timeout_ms": 30_000, "heartbeat_interval_ms": 1000}
     members = [case.consumer(topic, group=group, **long) for _ in range(20)]
     shares = wait_for_members(case, group, 20, _partitions(topic, 40))
     same("shares", {len(one) for one in shares}, {2})

@@ -69,4 +69,5 @@ def as_page(matrix: Matrix) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     template = environment.from_string(_PAGE.read_text(encoding="utf-8"))
-    return template.render(matrix=matrix, Outcome=Outcome)
+    page: str = template.render(matrix=matrix, Outcome=Outcome)
+    return page
