@@ -24,10 +24,13 @@ help:
 	@echo "make etcd-debian the etcd of Debian's package, for the tests"
 	@echo "make test-faults faults from a seed under load (ARGS='--seed N --seconds S --runs R')"
 	@echo "make bench-failover what clients notice of a leader that dies"
+	@echo "make compat      stock clients of every language against pykbroker (ARGS=... for compat run)"
+	@echo "make compat-reference the same against Apache Kafka, and both compared raw"
+	@echo "make bench       pykbroker and Apache Kafka under the same loads, as ratios"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka etcd etcd-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka compat compat-reference bench etcd etcd-debian lock clean
 
 setup: $(STAMP)
 
@@ -95,6 +98,23 @@ bench-failover: setup
 
 test-kafka: setup
 	COMPAT_KAFKA_LIBS=$${COMPAT_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
+
+# One broker, then three; both are run, whatever the first says.
+COMPAT_RUN = $(BIN)/python -m compat run --report .compat/report/$(1)-$(2) --control $(1) --brokers $(2) $(ARGS)
+
+compat: setup
+	failed=0; $(call COMPAT_RUN,pykbroker,1) || failed=1; $(call COMPAT_RUN,pykbroker,3) || failed=1; exit $$failed
+
+compat-reference: setup kafka-libs
+	failed=0; $(call COMPAT_RUN,kafka,1) || failed=1; $(call COMPAT_RUN,kafka,3) || failed=1; \
+	  $(BIN)/python -m compat differential --report .compat/report/differential || failed=1; exit $$failed
+
+bench: setup kafka-libs $(VENV)/.bench
+	$(BIN)/python -m compat bench $(ARGS)
+
+$(VENV)/.bench: requirements/bench.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
 
 # Needs Go, which knows where from: two to three minutes.
 etcd: .etcd/$(ETCD_VERSION)/etcd
