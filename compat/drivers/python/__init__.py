@@ -1,0 +1,1 @@
+"""The drivers of the Python clients, and of kcat."""
