@@ -25,12 +25,13 @@ help:
 	@echo "make test-faults faults from a seed under load (ARGS='--seed N --seconds S --runs R')"
 	@echo "make bench-failover what clients notice of a leader that dies"
 	@echo "make compat      stock clients of every language against pykbroker (ARGS=... for compat run)"
+	@echo "make test-compat the tests of the drivers in other languages (needs their toolchains)"
 	@echo "make compat-reference the same against Apache Kafka, and both compared raw"
 	@echo "make bench       pykbroker and Apache Kafka under the same loads, as ratios"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka compat compat-reference bench etcd etcd-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian lock clean
 
 setup: $(STAMP)
 
@@ -115,6 +116,10 @@ bench: setup kafka-libs $(VENV)/.bench
 $(VENV)/.bench: requirements/bench.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	touch $@
+
+# The drivers of compat/ in other languages, built where their toolchains are.
+test-compat: setup
+	$(BIN)/python -m pytest -m compat tests/compat --timeout=1800 $(ARGS)
 
 # Needs Go, which knows where from: two to three minutes.
 etcd: .etcd/$(ETCD_VERSION)/etcd

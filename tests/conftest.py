@@ -27,6 +27,15 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked ``compat`` runs when it is asked for: ``-m compat``."""
+    if "compat" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("compat")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture
 def start_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
     """Start brokers with given arguments; whatever still runs at the end is killed."""

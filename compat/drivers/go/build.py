@@ -1,0 +1,26 @@
+"""The Go clients: one module, pinned by go.mod and go.sum, built by the Go that is installed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from compat.drivers import FAMILIES, Missing
+from compat.drivers.made import make_if_changed, run, sources
+
+HERE = Path(__file__).parent
+
+
+def build(root: Path) -> dict[str, list[str] | Missing]:
+    if shutil.which("go") is None:
+        raise Missing("go is not installed")
+    version = run(["go", "env", "GOVERSION"], HERE)
+    target = root / ".compat" / "go"
+    names = [name for name in FAMILIES["go"] if (HERE / name).is_dir()]
+    packages = [f"./{name}" for name in names]
+
+    def make() -> None:
+        run(["go", "build", "-trimpath", "-o", f"{target}/", *packages], HERE)
+
+    make_if_changed(target, sources(HERE, "*.go", "go.mod", "go.sum"), version, make)
+    return {name: [str(target / name)] for name in names}
