@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pykbroker.log import get_logger
 from pykbroker.runtime.storage import flush
 from pykbroker.runtime.storage.files import LogFiles
 from pykbroker.state.errors import KafkaError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pykbroker.state.log.epochs import LeaderEpochCache
     from pykbroker.state.log.producers import AppendOrigin, ProducerState
     from pykbroker.state.types import TopicId, TopicPartition
+
+logger = get_logger("pykbroker.storage.log")
 
 NEVER = 2**63 - 1
 _LOADED = frozenset(
@@ -145,7 +148,15 @@ class LogState:
         self.durable_end_offset = max(self._allowed_end(), self.log_start_offset)
         if self.recovery_point < self.log_end_offset:
             self.files.found_unsynced()
-        committed = min(self._checkpoint.high_watermark, self.log_end_offset)
+        known_committed = self._checkpoint.high_watermark
+        if recover and known_committed > self.log_end_offset:
+            logger.warning(
+                "log ends below its high watermark: committed records are not in it",
+                partition=str(self.topic_partition),
+                high_watermark=known_committed,
+                log_end_offset=self.log_end_offset,
+            )
+        committed = min(known_committed, self.log_end_offset)
         self.high_watermark = max(committed, self.log_start_offset)
         self.leader_epochs = loaded.leader_epochs
         self._stored_epochs = loaded.stored_epochs

@@ -111,9 +111,10 @@ def elect(
 
 
 def is_unclean(before: PartitionImage, after: PartitionImage) -> bool:
-    """Whether the new leader was neither in sync nor eligible."""
+    """Whether the new leader was neither in sync nor eligible, and another may have held more."""
     return (
-        after.isr == (after.leader,)
+        len(after.replicas) > 1
+        and after.isr == (after.leader,)
         and after.leader != before.leader
         and after.leader not in before.isr
         and after.leader not in before.elr

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pykbroker.log import CURRENT, WARNING, Log
 from pykbroker.runtime.storage.flush import begin
 from pykbroker.runtime.storage.results import KnownPartition
 from pykbroker.state.log.checkpoints import Checkpoint, encode_epochs
@@ -259,6 +260,27 @@ def test_a_recovery_point_beyond_the_end_is_not_believed(box: LogBox) -> None:
 def test_a_high_watermark_beyond_the_end_is_cut_to_it(box: LogBox) -> None:
     log = reopened(box, checkpoint=Checkpoint(high_watermark=10_000))
     assert log.high_watermark == log.log_end_offset
+
+
+@pytest.mark.parametrize(("high_watermark", "told"), [(8, 0), (9, 0), (10, 1)])
+def test_a_log_that_ends_below_what_was_committed_says_so(
+    box: LogBox, high_watermark: int, told: int
+) -> None:
+    """The box holds nine records."""
+    events: list[str] = []
+
+    class Sink:
+        def emit(self, level: int, name: str, event: str, fields: dict[str, object]) -> None:
+            if level >= WARNING:
+                events.append(event)
+
+    token = CURRENT.set(Log(Sink()))
+    try:
+        reopened(box, checkpoint=Checkpoint(high_watermark=high_watermark))
+    finally:
+        CURRENT.reset(token)
+    assert len(events) == told
+    assert all("below its high watermark" in event for event in events)
 
 
 def test_a_log_start_beyond_the_end_loses_no_data(box: LogBox) -> None:

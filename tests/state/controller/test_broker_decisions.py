@@ -249,3 +249,14 @@ def test_an_unclean_election_is_told_to_the_operator() -> None:
     (note,) = [n for n in decision.notes if n.is_warning]
     assert note.fields["topic"] == "t"
     assert note.fields["last_known_leader"] == [1]
+
+
+def test_a_sole_replica_that_comes_back_is_no_unclean_election() -> None:
+    """Nobody can have held more than it does; what it lost, it says itself."""
+    cluster = Cluster()
+    cluster.broker(1, fenced=True)
+    cluster.topic("t", partition([1], leader=-1, isr=[], last_known=[1]))
+    decision = heartbeat(cluster, 1, 101, current_metadata_offset=101)
+    (after,) = cluster.image.topics["t"].partitions
+    assert (after.leader, after.isr, after.recovering) == (1, (1,), False)
+    assert [note.event for note in decision.notes if note.is_warning] == []
