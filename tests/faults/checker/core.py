@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 KEPT = 3
@@ -47,6 +48,11 @@ class FinalLog:
         self.start = -1
         self.end = -1
         self.ref = -1
+
+    @cached_property
+    def values(self) -> set[str]:
+        """Once everything was read."""
+        return {val for val, _ in self.places.values()}
 
 
 class Run:

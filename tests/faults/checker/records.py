@@ -162,7 +162,9 @@ class Acknowledged:
         final = self.run.final.get(send.tp)
         if final is None or final.end < 0:
             return True  # nothing of it could be read in the end
-        if 0 <= send.off < final.start:
+        if send.off < 0:  # a client may know that it is there, and not where
+            return val not in final.values
+        if send.off < final.start:
             return False
         place = final.places.get(send.off)
         return place is None or place[0] != val
