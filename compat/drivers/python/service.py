@@ -32,9 +32,6 @@ class Handle:
     def idle(self) -> None:
         raise NotImplementedError
 
-    def close(self) -> Json:
-        return {}
-
     @staticmethod
     def explain(error: Exception) -> CommandError:
         """What an exception of the client says."""
