@@ -101,7 +101,10 @@ class _Opened:
         self._do("open", **fields)
 
     def _do(self, verb: str, **fields: Any) -> Json:
-        return self.driver.call(f"{self.kind}.{verb}", handle=self.handle, **fields)
+        """Waits longer than the command itself may."""
+        patience = PATIENCE_SECONDS + fields.get("timeout_ms", 0) / 1000
+        op = f"{self.kind}.{verb}"
+        return self.driver.call(op, patience=patience, handle=self.handle, **fields)
 
     def _begin(self, verb: str, **fields: Any) -> Future[Json]:
         return self.driver.begin(f"{self.kind}.{verb}", handle=self.handle, **fields)
@@ -160,6 +163,10 @@ class Producer(_Opened):
 class Consumer(_Opened):
     kind = "consumer"
 
+    def __init__(self, driver: Driver, **fields: Any) -> None:
+        self._happened: list[Json] = []
+        super().__init__(driver, **fields)
+
     def take(self, count: int, timeout_ms: int = PATIENCE_MS) -> list[Record]:
         """Exactly ``count`` records. Raises AssertionError with what came instead."""
         records = self.upto(count, timeout_ms)
@@ -175,12 +182,17 @@ class Consumer(_Opened):
         return self._do("drain", count=count, timeout_ms=timeout_ms)
 
     def events(self, wait_for: str | None = None, timeout_ms: int = PATIENCE_MS) -> list[Json]:
+        """What happened since the last call; waits for one of a kind that has not happened."""
+        if any(event["event"] == wait_for for event in self._happened):
+            wait_for = None
         fields = {"wait_for": wait_for, "timeout_ms": timeout_ms if wait_for else 0}
-        events: list[Json] = self._do("events", **fields)["events"]
-        return events
+        self._happened += self._do("events", **fields)["events"]
+        happened, self._happened = self._happened, []
+        return happened
 
     def assignment(self) -> set[TopicPartition]:
         answer = self._do("events", wait_for=None, timeout_ms=0)
+        self._happened += answer["events"]
         return {(p["topic"], p["partition"]) for p in answer["assignment"]}
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:

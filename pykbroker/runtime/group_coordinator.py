@@ -171,10 +171,14 @@ class GroupCoordinator:
         self, request: OffsetFetchRequestGroup, require_stable: bool, failure: Failure
     ) -> Deferral[Any]:
         """Committed offsets never seem to go back: a broker whose lease has run out does not answer
-        from what it knows, as its successor may have taken newer ones already."""
+        from what it knows, as its successor may have taken newer ones already.
+
+        It does not call itself deposed either, which while the metadata store is away nobody is:
+        librdkafka never asks again for what NOT_COORDINATOR has answered.
+        """
         if not self.holds_lease():
             refused: Deferral[Any] = Deferral()
-            refused.complete(failure(ErrorCode.NOT_COORDINATOR))
+            refused.complete(failure(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
             return refused
         return self._submit(
             request.group_id,

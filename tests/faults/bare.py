@@ -201,11 +201,28 @@ class Bare:
         timestamp_ms: int | None = None,
     ) -> int:
         """The offset of the first value, -1 with acks=0. ``producer``: id, epoch, sequence."""
-        pid, epoch, sequence = producer
         if timestamp_ms is None:
             timestamp_ms = time.time_ns() // 10**6
+        records = [Record(i, timestamp_ms, None, value) for i, value in enumerate(values)]
+        return self.produce_records(
+            node, topic, partition, records, acks=acks, timeout_ms=timeout_ms, producer=producer
+        )
+
+    def produce_records(
+        self,
+        node: int,
+        topic: str,
+        partition: int,
+        records: list[Record],
+        *,
+        acks: int,
+        timeout_ms: int,
+        producer: tuple[int, int, int],
+    ) -> int:
+        """The same with records, numbered from 0."""
+        pid, epoch, sequence = producer
         batch = build_batch(
-            [Record(i, timestamp_ms, None, value) for i, value in enumerate(values)],
+            records,
             producer_id=pid,
             producer_epoch=epoch,
             base_sequence=sequence,
@@ -278,12 +295,15 @@ class Bare:
             epochs += [header.partition_leader_epoch] * len(found)
         return records, epochs, following
 
-    def committed(self, group: str, topic: str, partitions: list[int]) -> dict[int, int]:
-        """Of the group's coordinator, asked for anew each time."""
+    def committed(self, group: str, partitions: dict[str, list[int]]) -> dict[str, int]:
+        """By topic-partition; of the group's coordinator, asked for anew each time."""
         found = self.call_any(FindCoordinatorRequest(coordinator_keys=[group])).coordinators[0]
         if found.error_code:
             raise Refused(found.error_code)
-        topics = [OffsetFetchRequestTopics(name=topic, partition_indexes=partitions)]
+        topics = [
+            OffsetFetchRequestTopics(name=name, partition_indexes=indexes)
+            for name, indexes in partitions.items()
+        ]
         request = OffsetFetchRequest(
             groups=[OffsetFetchRequestGroup(group_id=group, topics=topics)]
         )
@@ -291,10 +311,11 @@ class Bare:
         if answer.error_code:
             raise Refused(answer.error_code)
         offsets = {}
-        for part in answer.topics[0].partitions:
-            if part.error_code:
-                raise Refused(part.error_code)
-            offsets[part.partition_index] = part.committed_offset
+        for topic in answer.topics:
+            for part in topic.partitions:
+                if part.error_code:
+                    raise Refused(part.error_code)
+                offsets[f"{topic.name}-{part.partition_index}"] = part.committed_offset
         return offsets
 
 

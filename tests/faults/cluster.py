@@ -33,6 +33,8 @@ TIMINGS = {
     "replica.socket.timeout.ms": "3000",
     "controller.socket.timeout.ms": "3000",
     "group.initial.rebalance.delay.ms": "500",
+    "log.cleaner.backoff.ms": "1000",
+    "log.roll.ms": "5000",
     "log.flush.interval.messages": "9223372036854775807",
 }
 """Short, so that much happens in a minute."""
@@ -222,11 +224,11 @@ class Cluster:
         self._clients.append(made)
         return made
 
-    def state(self, topic: str) -> Any:
+    def state(self, *topics: str) -> Any:
         """As some broker sees it."""
         client = self.client(2.0)
         try:
-            return client.metadata([topic])
+            return client.metadata(topics)
         finally:
             client.close()
 
@@ -238,23 +240,25 @@ class Cluster:
             return -1
         return leader if leader in self.running() else -1
 
-    def wait_in_sync(self, topic: str, what: str = "") -> None:
-        """Until every replica of it is in the ISR, as every broker sees it."""
+    def wait_in_sync(self, *topics: str, when: str = "") -> None:
+        """Until every replica of them is in the ISR, as every broker sees it."""
 
         def look() -> bool:
             for node in self.nodes:
                 client = self.client(2.0, [node])
                 try:
-                    parts = client.metadata([topic]).parts
+                    parts = client.metadata(topics).parts
                 except Lost:
                     return False
                 finally:
                     client.close()
-                if not parts or any(set(s.isr) != set(s.replicas) for s in parts.values()):
+                if {topic for topic, _ in parts} != set(topics):
+                    return False
+                if any(set(s.isr) != set(s.replicas) for s in parts.values()):
                     return False
             return True
 
-        wait_until(look, f"every replica of {topic} in sync {what}")
+        wait_until(look, f"every replica of {', '.join(topics)} in sync {when}")
 
     def cut(self, rule: Rule, source: int | str, destination: int | str, *directions: str) -> None:
         if directions:

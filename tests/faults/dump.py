@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.faults.workload import name_of
 from wire.records.batch import iter_headers, verify_crc
+from wire.records.record import decode_records
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from tests.faults.history import Recorder
+    from tests.faults.workload import Topic
 
 
-def dump_replicas(recorder: Recorder, broker: int, log_dir: Path, topic: str, *, rest: bool) -> int:
+def dump_replicas(
+    recorder: Recorder, broker: int, log_dir: Path, topic: Topic, *, rest: bool
+) -> int:
     """One line for each partition of the topic that lies there; how many."""
     marks = checkpoint(log_dir / "replication-offset-checkpoint")
     starts = checkpoint(log_dir / "log-start-offset-checkpoint")
     count = 0
-    for directory in sorted(log_dir.glob(f"{topic}-*")):
-        tp = directory.name
-        if not tp.removeprefix(f"{topic}-").isdigit():
+    for tp in topic.tps:
+        directory = log_dir / tp
+        if not directory.is_dir():
             continue
         batches = read_batches(directory)
         end = batches[-1][1] + 1 if batches else 0
         first = batches[0][0] if batches else 0
         start = max(starts.get(tp, 0), min(first, end))
+        # A compacted log is another on each replica, batch for batch; what it holds is not.
+        held = {"records": read_records(directory)} if topic.keys else {"batches": batches}
         recorder.write(
             "dump",
             0,
@@ -33,10 +41,10 @@ def dump_replicas(recorder: Recorder, broker: int, log_dir: Path, topic: str, *,
             start=start,
             hw=marks.get(tp, 0),
             end=end,
-            batches=batches,
             epochs=epochs_of(directory / "leader-epoch-checkpoint"),
             rest=rest,
             res="ok",
+            **held,
         )
         count += 1
     return count
@@ -60,6 +68,24 @@ def read_batches(directory: Path) -> list[list[int]]:
                     header.base_sequence,
                 ]
             )
+    return found
+
+
+def read_records(directory: Path) -> list[list[Any]]:
+    """Offset, leader epoch, name and key."""
+    found: list[list[Any]] = []
+    for path in sorted(directory.glob("*.log")):
+        data = memoryview(path.read_bytes())
+        for position, header in iter_headers(data, partial=True):
+            found += [
+                [
+                    r.offset,
+                    header.partition_leader_epoch,
+                    name_of(r.value, r.headers),
+                    (r.key or b"").decode(),
+                ]
+                for r in decode_records(data, position)
+            ]
     return found
 
 

@@ -5,8 +5,9 @@ and ended, this machine's monotonic nanoseconds, so that real-time order is exac
 (``ok``; ``fail``: certainly without effect; ``info``: nobody knows):
 
     config       unclean, seed, floors {name: least}, bounds {name: seconds}
-    send         tp, val or vals (one batch), acks, off of the first, idem, pid, epoch, seq, txn;
-                 bare: every attempt of this producer has a line of its own
+    send         tp, val or vals (one batch), key or keys (only in a compacted topic), acks, off
+                 of the first, idem, pid, epoch, seq, txn; bare: every attempt of this producer has
+                 a line of its own
     poll         recs {tp: [[off, leader epoch, val], ...]}, assign (which assignment of proc),
                  group, iso (read_committed), final: the reading of everything after the end
     end_of_log   tp, start, end: where the final reading began and ended
@@ -17,8 +18,9 @@ and ended, this machine's monotonic nanoseconds, so that real-time order is exac
     list_offsets tp, earliest, latest, lso, epoch
     metadata     broker, parts {tp: [leader, leader epoch, [replica, ...], [isr, ...]]}
     store        tp, leader, leader_epoch, partition_epoch, isr, replicas, controller_epoch
-    dump         broker, tp, start, hw, end, batches [[base, last, epoch, crc, pid, producer epoch,
-                 seq], ...], epochs [[epoch, start], ...], rest (nothing is going on any more)
+    dump         broker, tp, start, hw, end, epochs [[epoch, start], ...], rest (nothing is going
+                 on any more), batches [[base, last, epoch, crc, pid, producer epoch, seq], ...];
+                 in their place, of a compacted topic, records [[off, epoch, val, key], ...]
     txn          txn, end (commit or abort)
     fault        kind, target, on (it begins or ends); healed marks the last one's end
     sample       broker, rss, fds, when (start or end)

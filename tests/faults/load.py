@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.bare import EARLIEST, LATEST, Bare, Lost, Refused
 from tests.faults.history import OK, Recorder, now
+from tests.faults.workload import name_of
 from tests.support.process import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.faults.workload import Options
+    from tests.faults.workload import Options, Topic
 
 PATIENCE_S = 90.0
 DUMP_S = 1.0
@@ -125,7 +126,11 @@ class Load:
         for client in self.clients:
             count = client.options.members + client.options.readers
             client.wait(lambda said, n=count: _count(said, "drained ") >= n, "end of reading")
-        return [f"{c.options.topic}-{c.kind}" for c in self.clients if c.options.members]
+        return self.groups
+
+    @property
+    def groups(self) -> list[str]:
+        return [f"{c.options.group}-{c.kind}" for c in self.clients if c.options.members]
 
     def stop(self) -> None:
         for client in self.clients:
@@ -148,11 +153,11 @@ class Watcher:
     """Asks every broker for its view, and leaders and coordinators for offsets, all the time."""
 
     def __init__(
-        self, out: Path, bootstraps: dict[int, str], topic: str, groups: list[str]
+        self, out: Path, bootstraps: dict[int, str], topics: list[str], groups: list[str]
     ) -> None:
         self._recorder = Recorder(out / "watcher.jsonl", "watcher")
         self._bootstraps = bootstraps
-        self._topic = topic
+        self._topics = topics
         self._groups = groups
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -184,7 +189,7 @@ class Watcher:
         t0 = now()
         try:
             address = self._bootstraps[node].rpartition(":")
-            state = view.metadata([self._topic], (address[0], int(address[2])))
+            state = view.metadata(self._topics, (address[0], int(address[2])))
         except Lost:
             return
         parts = {
@@ -196,7 +201,7 @@ class Watcher:
 
     def _ask(self, asker: Bare) -> None:
         try:
-            state = asker.metadata([self._topic])
+            state = asker.metadata(self._topics)
         except Lost:
             return
         for (topic, p), part in state.parts.items():
@@ -207,14 +212,15 @@ class Watcher:
                 continue
             fields = {"tp": f"{topic}-{p}", "latest": latest, "epoch": epoch, "res": OK}
             self._recorder.write("list_offsets", t0, **fields)
-        every = sorted(p for _, p in state.parts)
+        every: dict[str, list[int]] = {}
+        for topic, p in sorted(state.parts):
+            every.setdefault(topic, []).append(p)
         for group in self._groups:
             t0 = now()
             try:
-                found = asker.committed(group, self._topic, every)
+                offsets = asker.committed(group, every)
             except (Lost, Refused):
                 continue
-            offsets = {f"{self._topic}-{p}": off for p, off in found.items()}
             self._recorder.write("committed", t0, group=group, offsets=offsets, res=OK)
 
 
@@ -230,41 +236,42 @@ def patiently(function: Callable[[], Any], what: str) -> Any:
             time.sleep(0.1)
 
 
-def ends_of(bare: Bare, topic: str, partitions: int, at: int = LATEST) -> dict[str, int]:
+def ends_of(bare: Bare, topic: Topic, at: int = LATEST) -> dict[str, int]:
     def one(partition: int) -> int:
-        leader = bare.metadata([topic]).parts[topic, partition].leader
-        return bare.offset(leader, topic, partition, at)[0]
+        leader = bare.metadata([topic.name]).parts[topic.name, partition].leader
+        return bare.offset(leader, topic.name, partition, at)[0]
 
-    return {
-        f"{topic}-{p}": patiently(lambda p=p: one(p), f"offset of {topic}-{p}")
-        for p in range(partitions)
-    }
+    return {tp: patiently(lambda p=p: one(p), f"offset of {tp}") for p, tp in enumerate(topic.tps)}
 
 
-def read_everything(out: Path, bootstrap: str, topic: str, partitions: int) -> None:
+def read_everything(out: Path, bootstrap: str, topics: Sequence[Topic]) -> None:
     """The last reading: each partition from its start to its end, as the leader has it."""
     recorder = Recorder(out / "final.jsonl", "final")
     bare = Bare(bootstrap, timeout_s=20)
-    starts = ends_of(bare, topic, partitions, EARLIEST)
-    ends = ends_of(bare, topic, partitions)
-    for p in range(partitions):
-        tp = f"{topic}-{p}"
-        offset = starts[tp]
-        while offset < ends[tp]:
-
-            def step(p: int = p, offset: int = offset) -> Any:
-                leader = bare.metadata([topic]).parts[topic, p].leader
-                return bare.fetch(leader, topic, p, offset)
-
-            t0 = now()
-            records, epochs, following = patiently(step, f"records of {tp} at {offset}")
-            recs = [
-                [r.offset, epoch, bytes(r.value or b"").decode()]
-                for r, epoch in zip(records, epochs, strict=True)
-            ]
-            recorder.write("poll", t0, recs={tp: recs}, final=True, res=OK)
-            offset = following
-        t0 = now()
-        recorder.write("end_of_log", t0, tp=tp, start=starts[tp], end=ends[tp], res=OK)
+    for topic in topics:
+        starts = ends_of(bare, topic, EARLIEST)
+        ends = ends_of(bare, topic)
+        for p, tp in enumerate(topic.tps):
+            _read_one(bare, recorder, topic.name, p, range(starts[tp], ends[tp]))
     bare.close()
     recorder.close()
+
+
+def _read_one(bare: Bare, recorder: Recorder, topic: str, p: int, offsets: range) -> None:
+    tp = f"{topic}-{p}"
+    offset = offsets.start
+    while offset < offsets.stop:
+
+        def step(offset: int = offset) -> Any:
+            leader = bare.metadata([topic]).parts[topic, p].leader
+            return bare.fetch(leader, topic, p, offset)
+
+        t0 = now()
+        records, epochs, offset = patiently(step, f"records of {tp} at {offset}")
+        recs = [
+            [r.offset, epoch, name_of(r.value, r.headers)]
+            for r, epoch in zip(records, epochs, strict=True)
+        ]
+        recorder.write("poll", t0, recs={tp: recs}, final=True, res=OK)
+    t0 = now()
+    recorder.write("end_of_log", t0, tp=tp, start=offsets.start, end=offsets.stop, res=OK)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
 Op = dict[str, Any]
@@ -28,6 +29,7 @@ class Entry:
     seq: int
     last_of_batch: bool = True
     is_hidden: bool = False
+    key: str | None = None
 
 
 @dataclass
@@ -41,12 +43,24 @@ class Part:
     log: list[Entry] = field(default_factory=list)
     isr: list[int] = field(default_factory=lambda: list(BROKERS))
     committed: int = -1
+    keys: int = 0
+    """Compacted, if there are any."""
+
+    def compacted(self, dirty: int) -> set[int]:
+        """Offsets that compaction up to ``dirty`` removes."""
+        last = {entry.key: off for off, entry in enumerate(self.log[:dirty])}
+        return {
+            off
+            for off, entry in enumerate(self.log[:dirty])
+            if entry.key is not None and last[entry.key] != off
+        }
 
 
 class Model:
     def __init__(self, random: Random, partitions: int = 2) -> None:
         self.random = random
         self.parts = [Part(f"t-{i}") for i in range(partitions)]
+        self.parts.append(Part("compacted-0", keys=5))
         self.ops: list[Op] = []
         self.clock = 10_000
         self.free: dict[str, int] = {}
@@ -101,12 +115,21 @@ class Model:
         self.counters[proc] = self.counters.get(proc, 0) + 1
         return f"{proc}.{self.counters[proc]}"
 
-    def append(self, part: Part, proc: str, vals: list[str], pid: int) -> int:
+    def keys(self, part: Part, count: int) -> list[str]:
+        if not part.keys:
+            return []
+        return [f"k{self.random.randrange(part.keys)}" for _ in range(count)]
+
+    def append(
+        self, part: Part, proc: str, vals: list[str], pid: int, keys: Sequence[str] = ()
+    ) -> int:
         base = len(part.log)
         first = self.sequences.get((proc, part.name), 0) if pid >= 0 else -1
         for i, val in enumerate(vals):
             seq = first + i if pid >= 0 else -1
-            part.log.append(Entry(val, part.epoch, pid, seq, i == len(vals) - 1))
+            entry = Entry(val, part.epoch, pid, seq, i == len(vals) - 1)
+            entry.key = keys[i] if keys else None
+            part.log.append(entry)
         if pid >= 0:
             self.sequences[proc, part.name] = first + len(vals)
         return base
@@ -118,7 +141,8 @@ class Model:
 
     def _send_idempotent(self, part: Part, proc: str, *, known: bool) -> None:
         val = self.value(proc)
-        off = self.append(part, proc, [val], 100 + int(proc[-1]))
+        keys = self.keys(part, 1)
+        off = self.append(part, proc, [val], 100 + int(proc[-1]), keys)
         part.hw = len(part.log)
         self.op(
             "send",
@@ -129,6 +153,7 @@ class Model:
             idem=True,
             res="ok" if known else "info",
             off=off if known else -1,
+            **({"key": keys[0]} if keys else {}),
         )
 
     def send_plain(self) -> None:
@@ -138,11 +163,11 @@ class Model:
         part = self.random.choice(self.parts)
         proc = f"acks{acks}"
         val = self.value(proc)
-        off = self.append(part, proc, [val], -1)
-        if acks:
-            self.op("send", proc, tp=part.name, val=val, acks=1, res="ok", off=off)
-        else:
-            self.op("send", proc, tp=part.name, val=val, acks=0, res="info")
+        keys = self.keys(part, 1)
+        off = self.append(part, proc, [val], -1, keys)
+        fields: Op = {"res": "ok", "off": off} if acks else {"res": "info"}
+        fields |= {"key": keys[0]} if keys else {}
+        self.op("send", proc, tp=part.name, val=val, acks=acks, **fields)
 
     def send_bare(self) -> None:
         self._send_bare(self.random.random())
@@ -151,13 +176,15 @@ class Model:
         """A batch; refused for certain, or tried again after an attempt that nobody knows of."""
         part = self.random.choice(self.parts)
         vals = [self.value("bare") for _ in range(self.random.randint(1, 3))]
+        keys = self.keys(part, len(vals))
         fields: Op = {"tp": part.name, "vals": vals, "acks": -1, "bare": True, "idem": True}
+        fields |= {"keys": keys} if keys else {}
         if kind < 0.1:
             self.op("send", "bare", **fields, res="fail", err="NOT_ENOUGH_REPLICAS")
             return
         seq = self.sequences.get(("bare", part.name), 0)
         fields |= {"pid": 200, "epoch": 0, "seq": seq}
-        off = self.append(part, "bare", vals, 200)
+        off = self.append(part, "bare", vals, 200, keys)
         part.hw = len(part.log)
         if kind < 0.3:
             self.op("send", "bare", **fields, res="info", err="REQUEST_TIMED_OUT")
@@ -168,7 +195,8 @@ class Model:
     def transact(self) -> None:
         self.txns += 1
         txn, commits = f"txn-{self.txns}", self.random.random() < 0.7
-        for part in self.random.sample(self.parts, min(2, len(self.parts))):
+        plain = [part for part in self.parts if not part.keys]
+        for part in self.random.sample(plain, min(2, len(plain))):
             val = self.value("mover")
             off = self.append(part, "mover", [val], 300)
             fields: Op = {"acks": -1, "idem": True, "txn": txn, "res": "ok", "off": off}
@@ -310,6 +338,16 @@ class Model:
         epochs: dict[int, int] = {}
         for off, entry in enumerate(part.log):
             epochs.setdefault(entry.epoch, off)
+        held: Op = {"batches": batches}
+        if part.keys:
+            gone = part.compacted(self.random.randint(0, part.hw))
+            held = {
+                "records": [
+                    [off, entry.epoch, entry.val, entry.key]
+                    for off, entry in enumerate(part.log)
+                    if off not in gone
+                ]
+            }
         self.op(
             "dump",
             "run",
@@ -318,7 +356,7 @@ class Model:
             start=part.start,
             hw=part.hw,
             end=len(part.log),
-            batches=batches,
+            **held,
             epochs=[list(e) for e in epochs.items()],
             rest=rest,
             res="ok",
@@ -347,7 +385,9 @@ class Model:
             part = self.parts[0]
             part.start = self.random.randint(0, part.hw // 4)
         for part in self.parts:
+            gone = part.compacted(self.random.randint(0, part.hw))
             recs = {part.name: self.records(part, part.start, part.hw, False)}
+            recs = {tp: [r for r in found if r[0] not in gone] for tp, found in recs.items()}
             self.op("poll", "final", recs=recs, final=True, res="ok")
             self.op("end_of_log", "final", tp=part.name, start=part.start, end=part.hw, res="ok")
         for broker in BROKERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -17,13 +18,21 @@ from tests.faults.history import Recorder, now
 from tests.faults.load import Load, Watcher, ends_of, patiently, read_everything
 from tests.faults.store_watch import StoreWatcher
 from tests.faults.strikes import Scene, plan, strike
-from tests.faults.workload import Options
+from tests.faults.workload import Options, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-TOPIC = "faults"
+PLAIN = Topic("faults", 6)
+COMPACTED = Topic("compacted", 2, keys=50)
+TOPICS = (PLAIN, COMPACTED)
+NAMES = tuple(topic.name for topic in TOPICS)
+OFTEN_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "3000",
+    "min.cleanable.dirty.ratio": "0.1",
+}
 TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|was never awaited|Error in sys\.")
 
 
@@ -33,7 +42,6 @@ class RunOptions:
     seconds: float
     """From the first record to the last fault's end, about."""
     directory: Path
-    partitions: int = 6
     rate: int = 300
     metadata: str | None = None
     strikes: list[str] = field(default_factory=list)
@@ -54,8 +62,7 @@ def workloads(options: RunOptions, bootstrap: str, out: Path) -> dict[str, Optio
     def of(**more: Any) -> Options:
         return Options(
             bootstrap,
-            TOPIC,
-            options.partitions,
+            TOPICS,
             str(out),
             seed=options.seed,
             rate=options.rate,
@@ -83,14 +90,13 @@ def run(options: RunOptions) -> Outcome:
     try:
         with cluster:
             load = _begin(cluster, options, out, recorder)
-            groups = [f"{TOPIC}-{c.kind}" for c in load.clients if c.options.members]
             watchers = (
-                Watcher(out, cluster.bootstraps, TOPIC, groups),
-                StoreWatcher(out, cluster.store_address, [TOPIC]),
+                Watcher(out, cluster.bootstraps, list(NAMES), load.groups),
+                StoreWatcher(out, cluster.store_address, list(NAMES)),
             )
-            _strike(Scene(cluster, TOPIC, recorder, dice), options, struck)
+            _strike(Scene(cluster, TOPICS, recorder, dice), options, struck)
             _heal(cluster, recorder)
-            _end(cluster, load, watchers, options, out, recorder)
+            _end(cluster, load, watchers, out, recorder)
     finally:
         if load is not None:
             load.end()
@@ -103,12 +109,16 @@ def run(options: RunOptions) -> Outcome:
 def _begin(cluster: Cluster, options: RunOptions, out: Path, recorder: Recorder) -> Load:
     cluster.start()
     client = cluster.client(10)
-    patiently(lambda: client.create_topic(TOPIC, options.partitions, 3), "the topic")
-    cluster.wait_in_sync(TOPIC)
+    for topic in TOPICS:
+        configs = OFTEN_COMPACTED if topic.keys else None
+        patiently(
+            lambda t=topic, c=configs: client.create_topic(t.name, t.partitions, 3, c), "a topic"
+        )
+    cluster.wait_in_sync(*NAMES)
     load = Load(workloads(options, cluster.bootstrap, out))
     load.produce()
     wait_until(
-        lambda: sum(ends_of(client, TOPIC, options.partitions).values()) > options.rate,
+        lambda: sum(ends_of(client, PLAIN).values()) > options.rate,
         "the first records",
     )
     client.close()
@@ -131,7 +141,7 @@ def _strike(scene: Scene, options: RunOptions, struck: list[str]) -> None:
 def _heal(cluster: Cluster, recorder: Recorder) -> None:
     cluster.heal()
     recorder.write("fault", now(), kind="healed", target="", res="ok")
-    cluster.wait_in_sync(TOPIC, "after the last fault")
+    cluster.wait_in_sync(*NAMES, when="after the last fault")
     time.sleep(2)  # the load goes on for a moment without any fault
 
 
@@ -139,27 +149,27 @@ def _end(
     cluster: Cluster,
     load: Load,
     watchers: Sequence[Watcher | StoreWatcher],
-    options: RunOptions,
     out: Path,
     recorder: Recorder,
 ) -> None:
     load.stop_producing()
     client = cluster.client(20)
-    ends = ends_of(client, TOPIC, options.partitions)
+    ends = {tp: end for topic in TOPICS for tp, end in ends_of(client, topic).items()}
     for group in load.drain(ends):
         recorder.write("drained", now(), group=group, ends=ends, res="ok")
     load.stop()
     for watcher in watchers:
         watcher.stop()
-    cluster.wait_in_sync(TOPIC, "at the end")
-    read_everything(out, cluster.bootstrap, TOPIC, options.partitions)
+    cluster.wait_in_sync(*NAMES, when="at the end")
+    read_everything(out, cluster.bootstrap, TOPICS)
     client.close()
     _sample(cluster, recorder, "end")
     codes = cluster.stop()
     for node in cluster.nodes:
         if codes[node]:
             _trouble(recorder, node, f"exit code {codes[node]} after SIGTERM")
-        dump_replicas(recorder, node, cluster.log_dir(node), TOPIC, rest=True)
+        for topic in TOPICS:
+            dump_replicas(recorder, node, cluster.log_dir(node), topic, rest=True)
         for line in complaints(cluster.brokers[node].log):
             _trouble(recorder, node, line)
 
@@ -167,8 +177,14 @@ def _end(
 def _sample(cluster: Cluster, recorder: Recorder, when: str) -> None:
     for node, broker in cluster.brokers.items():
         process = psutil.Process(broker.pid)
-        fields = {"rss": process.memory_info().rss, "fds": process.num_fds(), "when": when}
+        fields = {"rss": process.memory_info().rss, "fds": descriptors(process), "when": when}
         recorder.write("sample", now(), broker=node, **fields, res="ok")
+
+
+def descriptors(process: psutil.Process) -> int:
+    """Without those of files that are there: a log grows, and has ever more segments."""
+    files = sum(1 for file in process.open_files() if os.path.exists(file.path))
+    return int(process.num_fds()) - files
 
 
 def _trouble(recorder: Recorder, node: int, text: str) -> None:

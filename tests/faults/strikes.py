@@ -11,22 +11,26 @@ from tests.faults.history import now
 from tests.faults.proxy import ANSWERS, BLACKHOLE, DROP, REQUESTS, RESET, Rule, delay, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from tests.faults.cluster import Cluster
     from tests.faults.history import Recorder
+    from tests.faults.workload import Topic
 
 LEASE_S = 3.0
 """broker.session.timeout.ms of the runs."""
 
 
 class Scene:
-    """A cluster, its topic, what is written down and the dice."""
+    """A cluster, its topics, what is written down and the dice."""
 
-    def __init__(self, cluster: Cluster, topic: str, recorder: Recorder, random: Random) -> None:
+    def __init__(
+        self, cluster: Cluster, topics: Sequence[Topic], recorder: Recorder, random: Random
+    ) -> None:
         self.cluster = cluster
-        self.topic = topic
+        self.topics = topics
+        self.names = [topic.name for topic in topics]
         self.recorder = recorder
         self.random = random
 
@@ -36,9 +40,9 @@ class Scene:
 
     def leader(self) -> int:
         """Of some partition that has one."""
-        count = max(1, len(self.parts()))
         for _ in range(50):
-            found = self.cluster.leader(self.topic, self.random.randrange(count))
+            topic = self.random.choice(self.topics)
+            found = self.cluster.leader(topic.name, self.random.randrange(topic.partitions))
             if found > 0:
                 return found
             time.sleep(0.1)
@@ -51,16 +55,10 @@ class Scene:
 
     def controller(self) -> int:
         try:
-            found = self.cluster.state(self.topic).controller
+            found = self.cluster.state(*self.names).controller
         except (Lost, Refused):
             return self.leader()
         return found if found in self.cluster.running() else self.leader()
-
-    def parts(self) -> dict[tuple[str, int], object]:
-        try:
-            return dict(self.cluster.state(self.topic).parts)
-        except (Lost, Refused):
-            return {}
 
     def linger(self, least_s: float, most_s: float) -> None:
         time.sleep(self.random.uniform(least_s, most_s))
@@ -207,7 +205,7 @@ def roll(scene: Scene) -> None:
         code = scene.cluster.brokers[node].terminate()
         assert code == 0, f"broker {node} ended with {code} after SIGTERM"
         scene.bring_back(node)
-        scene.cluster.wait_in_sync(scene.topic, f"after broker {node} came back")
+        scene.cluster.wait_in_sync(*scene.names, when=f"after broker {node} came back")
     scene.note("rolling restart", "", begins=False)
 
 

@@ -16,6 +16,7 @@ from tests.faults.bare import Bare, Lost, Refused
 from tests.faults.cluster import Cluster, wait_until
 from tests.faults.load import ends_of, patiently
 from tests.faults.proxy import BLACKHOLE
+from tests.faults.workload import Topic
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def values(cluster: Cluster) -> list[bytes]:
 
     def read() -> list[bytes]:
         found: list[bytes] = []
-        end = ends_of(client, TOPIC, 1)[f"{TOPIC}-0"]
+        end = ends_of(client, Topic(TOPIC, 1))[f"{TOPIC}-0"]
         offset = 0
         while offset < end:
             leader = client.metadata([TOPIC]).parts[TOPIC, 0].leader

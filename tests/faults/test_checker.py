@@ -95,6 +95,36 @@ def lose_a_read(ops: list[Op]) -> None:
     del recs[position]
 
 
+def lose_a_key(ops: list[Op]) -> None:
+    recs = compacted_in_the_end(ops)
+    lost = acknowledged(ops, tp="compacted-0")[-1]["key"]
+    keys = {op["val"]: op["key"] for op in ops if op["f"] == "send" and "key" in op}
+    recs[:] = [r for r in recs if keys.get(r[2]) != lost]
+
+
+def return_an_old_value(ops: list[Op]) -> None:
+    """Compaction has kept an older value of a key, not its last one."""
+    recs = compacted_in_the_end(ops)
+    last = acknowledged(ops, tp="compacted-0")[-1]
+    recs[:] = [r for r in recs if r[2] != last["val"]]
+
+
+def compacted_in_the_end(ops: list[Op]) -> list[list[Any]]:
+    found = find(ops, "poll", lambda op: op.get("final") and "compacted-0" in op["recs"])
+    recs: list[list[Any]] = found["recs"]["compacted-0"]
+    return recs
+
+
+def keys_differ(ops: list[Op]) -> None:
+    dump = [op for op in ops if op["f"] == "dump" and "records" in op][-1]
+    dump["records"] = dump["records"][:-1]
+
+
+def one_offset_two_values(ops: list[Op]) -> None:
+    dump = [op for op in ops if op["f"] == "dump" and "records" in op][-1]
+    dump["records"][-1][2] = "other.1"
+
+
 def invent_a_value(ops: list[Op]) -> None:
     recs = final_poll(ops)["recs"]["t-0"]
     recs.append([recs[-1][0] + 1, 9, "nobody.1"])
@@ -192,9 +222,12 @@ def keep_from_the_group(ops: list[Op]) -> None:
 
 def lower_a_commit(ops: list[Op]) -> None:
     commits = [op for op in ops if op["f"] == "commit" and op["res"] == "ok"]
-    tp = next(iter(commits[-1]["offsets"]))
-    mine = [op for op in commits if tp in op["offsets"]]
-    lower = next(op["offsets"] for op in mine if op["offsets"][tp] < mine[-1]["offsets"][tp])
+    lower = next(
+        op["offsets"]
+        for op in commits
+        for tp, off in op["offsets"].items()
+        if any(later["offsets"].get(tp, 0) > off for later in commits)
+    )
     last = max(op["t1"] for op in ops)
     ops.append(
         {"f": "committed", "proc": "asker", "group": "group", "offsets": dict(lower), "res": "ok"}
@@ -369,6 +402,8 @@ def do_nothing(ops: list[Op]) -> None:
 MISPLACED = {"inconsistent-offset", "lost-write", "real-time-order"}
 MUTATIONS: list[tuple[str, Callable[[list[Op]], None], set[str]]] = [
     ("lost-write", lose_a_write, set()),
+    ("lost-write", lose_a_key, {"lost-read"}),
+    ("lost-write", return_an_old_value, {"lost-read"}),
     ("lost-read", lose_a_read, set()),
     ("phantom", invent_a_value, set()),
     ("failed-read", read_what_was_refused, set()),
@@ -391,7 +426,9 @@ MUTATIONS: list[tuple[str, Callable[[list[Op]], None], set[str]]] = [
     ("watermark-order", end_before_the_stable_offset, set()),
     ("divergence", replicas_differ, {"epoch-value", "epoch-history"}),
     ("divergence", a_replica_ends_early, set()),
+    ("divergence", keys_differ, set()),
     ("epoch-value", one_epoch_two_values, {"divergence"}),
+    ("epoch-value", one_offset_two_values, {"divergence"}),
     ("epoch-history", epochs_fall_in_a_log, set()),
     ("epoch-history", epoch_checkpoint_is_wrong, set()),
     ("two-leaders", two_leaders, set()),
@@ -439,7 +476,7 @@ def test_what_unclean_elections_lose_is_counted_and_not_blamed() -> None:
 
 def test_what_acks_1_loses_is_counted_and_not_blamed() -> None:
     ops = history()
-    lost = acknowledged(ops, acks=1)[-1]
+    lost = acknowledged(ops, acks=1, tp="t-0")[-1]
     before = judge(ops).counts["lost acks=1"]
     everywhere(
         ops, lambda _, recs: recs.__setitem__(slice(None), [r for r in recs if r[2] != lost["val"]])

@@ -21,7 +21,8 @@ FLOORS = {
     "records read": 100_000,
     "ok commits": 100,
     "leader changes": 3,
-    "dumps": 18,
+    "dumps": 24,
+    "compacted away": 1_000,
 }
 
 

@@ -24,24 +24,38 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.faults.history import INFO, OK, Recorder, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 BURST_S = 0.02
 OUTSTANDING = 2000
 """So many records of one producer wait for their acknowledgement at most."""
 FLUSH_S = 60.0
+TOMBSTONES = 0.05
+"""The share of tombstones in a compacted topic."""
+NAME_HEADER = "val"
+"""Names a tombstone, which has no value to be known by."""
+
+
+class Topic(NamedTuple):
+    name: str
+    partitions: int
+    keys: int = 0
+    """Compacted, with so many keys in each partition; without any it has no keys."""
+
+    @property
+    def tps(self) -> list[str]:
+        return [f"{self.name}-{p}" for p in range(self.partitions)]
 
 
 @dataclass(frozen=True)
 class Options:
     bootstrap: str
-    topic: str
-    partitions: int
+    topics: tuple[Topic, ...]
     out: str
     seed: int = 0
     rate: int = 300
@@ -50,9 +64,33 @@ class Options:
     """``idempotent``, or ``plain-`` and the acks."""
     members: int = 0
     readers: int = 0
+    impatient: bool = True
+    """Sessions and requests are given up after ``session_ms`` and ``request_ms``, metadata is
+    asked for often. Otherwise all this is each library's own default."""
     session_ms: int = 6000
     request_ms: int = 5000
-    """After this the clients give a silent broker up; their own default is half a minute."""
+
+    @property
+    def group(self) -> str:
+        return self.topics[0].name
+
+    @property
+    def names(self) -> list[str]:
+        return [topic.name for topic in self.topics]
+
+    @property
+    def parts(self) -> list[tuple[Topic, int]]:
+        return [(topic, p) for topic in self.topics for p in range(topic.partitions)]
+
+    def if_impatient(self, **settings: Any) -> dict[str, Any]:
+        return settings if self.impatient else {}
+
+
+def options_of(fields: dict[str, Any]) -> Options:
+    """From what JSON makes of them."""
+    fields["producers"] = tuple(fields.get("producers", ()))
+    fields["topics"] = tuple(Topic(*topic) for topic in fields["topics"])
+    return Options(**fields)
 
 
 class Steering:
@@ -121,36 +159,73 @@ class Pace:
         return due
 
 
-class Outstanding:
-    """The sends of one producer that nobody has answered yet."""
+class Outgoing(NamedTuple):
+    """One record to send. ``done`` is to be called with its offset and error."""
 
-    def __init__(self, recorder: Recorder, acks: int, *, idempotent: bool) -> None:
-        self._recorder = recorder
-        self._acks = acks
-        self._idempotent = idempotent
+    topic: str
+    partition: int
+    val: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    done: Callable[[int, str | None], None]
+
+
+class Outstanding:
+    """The sends of one producer that nobody has answered yet, and what it sends next."""
+
+    def __init__(self, steering: Steering, sort: str, name: str) -> None:
+        self.acks, self.idempotent = acks_of(sort)
+        self.recorder = steering.recorder(name)
+        self._random = steering.random(name)
+        self._parts = steering.options.parts
         self._counter = 0
         self.count = 0
 
-    def begin(self, tp: str) -> tuple[str, Callable[[int, str | None], None]]:
-        """A fresh value, and what to call with its offset and error; a stock client tries again
-        by itself, so an error proves nothing.
+    def next(self) -> Outgoing:
+        """A fresh value for some partition; a stock client tries again by itself, so an error
+        proves nothing.
         """
         self._counter += 1
         self.count += 1
-        val = f"{self._recorder.proc}.{self._counter}"
+        val = f"{self.recorder.proc}.{self._counter}"
+        topic, partition = self._random.choice(self._parts)
+        key, value, headers = content(val, topic, self._random)
+        fields: dict[str, Any] = {"tp": f"{topic.name}-{partition}", "val": val}
+        if key is not None:
+            fields["key"] = key.decode()
         t0 = now()
 
         def done(off: int, error: str | None) -> None:
             self.count -= 1
-            known = error is None and self._acks != 0
-            fields: dict[str, Any] = {"res": OK if known else INFO, "idem": self._idempotent}
+            known = error is None and self.acks != 0
+            fields.update(acks=self.acks, res=OK if known else INFO, idem=self.idempotent)
             if known:
                 fields["off"] = off
             if error is not None:
                 fields["err"] = error
-            self._recorder.write("send", t0, tp=tp, val=val, acks=self._acks, **fields)
+            self.recorder.write("send", t0, **fields)
 
-        return val, done
+        return Outgoing(topic.name, partition, val, key, value, headers, done)
+
+
+def content(
+    val: str, topic: Topic, dice: random.Random
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of the record that is known as ``val``."""
+    if not topic.keys:
+        return None, val.encode(), []
+    key = b"k%d" % dice.randrange(topic.keys)
+    if dice.random() < TOMBSTONES:
+        return key, None, [(NAME_HEADER, val.encode())]
+    return key, val.encode(), []
+
+
+def name_of(value: bytes | None, headers: Iterable[tuple[str, bytes | None]] | None) -> str:
+    """What a record that was read is known as."""
+    if value is None:
+        value = dict(headers or ()).get(NAME_HEADER) or b""
+    return value.decode()
 
 
 def acks_of(name: str) -> tuple[int, bool]:
@@ -219,9 +294,7 @@ def run_threads(workers: list[Callable[[], None]]) -> None:
 def main() -> None:
     faulthandler.register(signal.SIGUSR1)
     kind, text = sys.argv[1:]
-    fields = json.loads(text)
-    fields["producers"] = tuple(fields.get("producers", ()))
-    steering = Steering(Options(**fields), kind)
+    steering = Steering(options_of(json.loads(text)), kind)
     threading.Thread(target=steering.listen, daemon=True).start()
     if kind == "kafka-python":
         from tests.faults.clients.kafka_python import run

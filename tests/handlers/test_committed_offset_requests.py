@@ -369,10 +369,10 @@ def test_offsets_are_not_told_once_the_lease_has_run_out(p: GroupPath, version: 
     response = p.now(fetch_request(p, version, {"t": [0]}), version)
     if version >= 8:
         (response,) = response.groups
-        assert response.error_code == ErrorCode.NOT_COORDINATOR
+        assert response.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     elif version >= 2:
-        assert response.error_code == ErrorCode.NOT_COORDINATOR
+        assert response.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     else:
-        assert response.topics[0].partitions[0].error_code == ErrorCode.NOT_COORDINATOR
+        assert response.topics[0].partitions[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     p.groups.holds_lease = lambda: True
     assert fetched(p, 9, {"t": [0]}) == {("t", 0): 42}

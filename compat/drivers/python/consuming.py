@@ -1,154 +1,19 @@
-"""A consumer's handle: a poll in the background, and what it brought until it is taken."""
+"""A consumer's handle: a poll in the background, and commands between polls."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
+from compat.drivers.python.buffer import MOST_HELD, Buffer, Fetched, Next, Summary, read_offsets
 from compat.drivers.python.service import Handle
-from compat.drivers.python.words import (
-    CommandError,
-    Json,
-    Partition,
-    bad_command,
-    lines,
-    name_of,
-    pairs,
-    split_name,
-)
+from compat.drivers.python.words import Json, Partition, lines, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-MOST_HELD = 10_000
-"""Records that wait to be taken before a consumer fetches no more."""
 BLOCK_SECONDS = 0.05
 """How long a poll keeps the next command waiting."""
-
-
-class Fetched(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    leader_epoch: int | None
-    size: int
-    """Of the value, in bytes."""
-    record: Any
-    """The client's own object."""
-    is_committable: bool = True
-    """Whether taking it counts for ``consumer.commit`` with null."""
-
-
-class Next(NamedTuple):
-    """Where a group continues: the offset after the last one taken, and that one's epoch."""
-
-    offset: int
-    leader_epoch: int | None = None
-    metadata: str = ""
-
-
-class Buffer:
-    """Records between a background poll and ``take``, with what happened to the assignment."""
-
-    def __init__(self) -> None:
-        self.records: deque[Fetched] = deque()
-        self.happened: list[Json] = []
-        self.taken: dict[Partition, Next] = {}
-        self._last_error: Json | None = None
-
-    def take(self, count: int) -> list[Fetched]:
-        took = [self.records.popleft() for _ in range(min(count, len(self.records)))]
-        for one in took:
-            if one.is_committable:
-                at = one.topic, one.partition
-                self.taken[at] = Next(one.offset + 1, one.leader_epoch)
-        return took
-
-    def next_offset(self, at: Partition) -> int | None:
-        return next((r.offset for r in self.records if (r.topic, r.partition) == at), None)
-
-    def drop(self, partitions: Iterable[Partition]) -> None:
-        """What was fetched and not taken, and what was taken, of partitions."""
-        gone = set(partitions)
-        self.records = deque(r for r in self.records if (r.topic, r.partition) not in gone)
-        self._forget_taken(gone)
-
-    def disown(self, partitions: Iterable[Partition]) -> None:
-        """What was fetched may be taken, but is no longer ours to commit."""
-        gone = set(partitions)
-        self.records = deque(
-            r._replace(is_committable=False) if (r.topic, r.partition) in gone else r
-            for r in self.records
-        )
-        self._forget_taken(gone)
-
-    def _forget_taken(self, gone: set[Partition]) -> None:
-        self.taken = {at: one for at, one in self.taken.items() if at not in gone}
-
-    def report(self, error: CommandError) -> None:
-        """One event for an error that comes again and again."""
-        if error.line != self._last_error:
-            self._last_error = error.line
-            self.happened.append({"event": "error", "error": error.line})
-
-    def succeeded(self) -> None:
-        self._last_error = None
-
-    def take_events(self) -> list[Json]:
-        happened, self.happened = self.happened, []
-        return happened
-
-    def has_event(self, kind: str) -> bool:
-        return any(event["event"] == kind for event in self.happened)
-
-
-class Summary:
-    """The result of ``consumer.drain``."""
-
-    def __init__(self) -> None:
-        self.count = self.bytes = 0
-        self.in_order = True
-        self.partitions: dict[str, Json] = {}
-        self._began = time.monotonic()
-
-    def add(self, one: Fetched) -> None:
-        self.count += 1
-        self.bytes += one.size
-        at = self.partitions.setdefault(
-            name_of(one.topic, one.partition), {"first": one.offset, "last": -1, "count": 0}
-        )
-        self.in_order = self.in_order and one.offset > at["last"]
-        at["last"] = one.offset
-        at["count"] += 1
-
-    def result(self) -> Json:
-        return {
-            "count": self.count,
-            "bytes": self.bytes,
-            "elapsed_ms": (time.monotonic() - self._began) * 1000,
-            "partitions": self.partitions,
-            "in_order": self.in_order,
-        }
-
-
-def read_offsets(offsets: Json) -> dict[Partition, Next]:
-    """What ``consumer.commit`` and ``admin.alter_group_offsets`` name."""
-    try:
-        return {
-            split_name(name): Next(
-                one["offset"], one.get("leader_epoch"), one.get("metadata") or ""
-            )
-            for name, one in offsets.items()
-        }
-    except (AttributeError, KeyError, TypeError) as error:
-        raise bad_command(f"not offsets: {offsets!r}") from error
-
-
-def one_of(topics: Any, pattern: Any, assign: Any) -> None:
-    """Raises BAD_COMMAND unless a consumer is opened in one way."""
-    if sum(way is not None for way in (topics, pattern, assign)) != 1:
-        raise bad_command("a consumer is opened with one of topics, pattern, assign")
 
 
 class PollingConsumer(Handle):
@@ -167,7 +32,11 @@ class PollingConsumer(Handle):
         self._held: set[Partition] = set()
         self._is_over = False
 
-    def poll_client(self, seconds: float) -> Sequence[Fetched]:
+    def poll_client(self, seconds: float) -> bool:
+        """Puts what comes in the buffer, at once, for a listener may be called next.
+
+        Whether anything came. Raises what the client raises.
+        """
         raise NotImplementedError
 
     def assignment(self) -> set[Partition]:
@@ -177,12 +46,6 @@ class PollingConsumer(Handle):
         raise NotImplementedError
 
     def resume_client(self, partitions: set[Partition]) -> None:
-        raise NotImplementedError
-
-    def seek_client(self, at: Partition, offset: int | str) -> None:
-        raise NotImplementedError
-
-    def commit_client(self, offsets: dict[Partition, Next]) -> None:
         raise NotImplementedError
 
     def line(self, one: Fetched) -> Json:
@@ -213,9 +76,7 @@ class PollingConsumer(Handle):
         self.revoked(partitions, "lost")
 
     def _happened(self, event: str, partitions: Iterable[Partition]) -> None:
-        self.buffer.happened.append(
-            {"event": event, "partitions": lines(partitions)} | self.membership()
-        )
+        self.buffer.happened({"event": event, "partitions": lines(partitions)} | self.membership())
 
     # Polling
 
@@ -232,20 +93,19 @@ class PollingConsumer(Handle):
             return
         try:
             self._hold_or_release(most)
-            fetched = self.poll_client(seconds)
+            has_come = self.poll_client(seconds)
         except Exception as error:
             explained = self.explained(error)
             self.buffer.report(explained)
             self._is_over = explained.fatal
             time.sleep(BLOCK_SECONDS)  # an error that stays is not asked for without a pause
             return
-        if fetched or self.empty_poll_is_success:
+        if has_come or self.empty_poll_is_success:
             self.buffer.succeeded()
-        self.buffer.records.extend(fetched)
 
     def _hold_or_release(self, most: int) -> None:
         """Stops fetching while much is held; polling goes on, for not polling ends membership."""
-        held = len(self.buffer.records)
+        held = len(self.buffer)
         if held >= most:
             more = self.assignment() - self._paused - self._held
             if more:
@@ -264,7 +124,7 @@ class PollingConsumer(Handle):
 
     def take(self, count: int, timeout_ms: float) -> Json:
         most = max(MOST_HELD, 2 * count)
-        self._until(lambda: len(self.buffer.records) >= count, timeout_ms, most)
+        self._until(lambda: len(self.buffer) >= count, timeout_ms, most)
         return {"records": [self.line(one) for one in self.buffer.take(count)]}
 
     def drain(self, count: int, timeout_ms: float) -> Json:
@@ -284,8 +144,18 @@ class PollingConsumer(Handle):
             self._until(lambda: self.buffer.has_event(wait_for), timeout_ms)
         return {"events": self.buffer.take_events(), "assignment": lines(self.assignment())}
 
+
+class SteeredConsumer(PollingConsumer):
+    """One that can be told where to read, and what to commit."""
+
+    def seek_client(self, at: Partition, offset: int | str) -> None:
+        raise NotImplementedError
+
+    def commit_client(self, offsets: dict[Partition, Next]) -> None:
+        raise NotImplementedError
+
     def commit(self, offsets: Json | None = None) -> Json:
-        chosen = dict(self.buffer.taken) if offsets is None else read_offsets(offsets)
+        chosen = self.buffer.taken() if offsets is None else read_offsets(offsets)
         if chosen:
             self.commit_client(chosen)
         return {}

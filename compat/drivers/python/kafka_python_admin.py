@@ -10,7 +10,7 @@ from kafka import IsolationLevel, KafkaAdminClient, OffsetAndMetadata, OffsetSpe
 from kafka import errors as kafka_errors
 from kafka.admin import AlterConfigOp, ConfigResource
 
-from compat.drivers.python.consuming import read_offsets
+from compat.drivers.python.buffer import read_offsets
 from compat.drivers.python.kafka_python_words import (
     CLIENT_SETTINGS,
     broker_error,

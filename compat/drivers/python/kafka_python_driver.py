@@ -18,7 +18,8 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.partitioner import DefaultPartitioner
 
-from compat.drivers.python.consuming import Fetched, Next, PollingConsumer, one_of
+from compat.drivers.python.buffer import Fetched, Next, one_of
+from compat.drivers.python.consuming import SteeredConsumer
 from compat.drivers.python.kafka_python_admin import Admin
 from compat.drivers.python.kafka_python_words import CLIENT_SETTINGS, explain
 from compat.drivers.python.producing import Landed, Outgoing, SendingProducer
@@ -157,7 +158,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.lost(lost)
 
 
-class Consumer(PollingConsumer):
+class Consumer(SteeredConsumer):
     explain = staticmethod(explain)
 
     def __init__(
@@ -184,9 +185,12 @@ class Consumer(PollingConsumer):
         else:
             self._consumer.subscribe(topics, listener=Listener(self))
 
-    def poll_client(self, seconds: float) -> list[Fetched]:
+    def poll_client(self, seconds: float) -> bool:
+        # Listeners are called before it fetches, never after.
         polled = self._consumer.poll(timeout_ms=int(seconds * 1000))
-        return [_fetched(record) for records in polled.values() for record in records]
+        for records in polled.values():
+            self.buffer.add(map(_fetched, records))
+        return bool(polled)
 
     def line(self, one: Fetched) -> Json:
         record = one.record

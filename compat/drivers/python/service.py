@@ -32,6 +32,9 @@ class Handle:
     def idle(self) -> None:
         raise NotImplementedError
 
+    def close(self) -> Json:
+        return {}
+
     @staticmethod
     def explain(error: Exception) -> CommandError:
         """What an exception of the client says."""

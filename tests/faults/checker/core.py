@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 KEPT = 3
@@ -33,6 +34,8 @@ class Send(NamedTuple):
     bare: bool
     txn: str | None
     ref: int
+    key: str | None
+    """Only in a compacted topic: there the next value of the key may take this one's place."""
 
 
 Place = tuple[str, int]
@@ -47,6 +50,20 @@ class FinalLog:
         self.start = -1
         self.end = -1
         self.ref = -1
+        self._last_of_keys: dict[str | None, int] | None = None
+
+    @cached_property
+    def values(self) -> set[str]:
+        """Once everything was read."""
+        return {val for val, _ in self.places.values()}
+
+    def last_of_key(self, key: str, sends: dict[str, Send]) -> int:
+        """The highest offset of a compacted log that holds the key, or -1."""
+        if self._last_of_keys is None:
+            self._last_of_keys = {
+                sends[val].key: off for off, (val, _) in sorted(self.places.items()) if val in sends
+            }
+        return self._last_of_keys.get(key, -1)
 
 
 class Run:
@@ -81,6 +98,13 @@ class Run:
     def attempts(self, val: str) -> list[Send]:
         first = self.sends.get(val)
         return [] if first is None else [first, *self.more.get(val, ())]
+
+    def is_replaced(self, tp: str, val: str, off: int) -> bool:
+        """Whether compaction may have removed it: its key has a later value, which is there."""
+        send = self.sends.get(val)
+        if send is None or send.key is None:
+            return False
+        return self.final[tp].last_of_key(send.key, self.sends) > off
 
     def is_hidden(self, val: str) -> bool:
         """Whether who reads committed data need not see it."""

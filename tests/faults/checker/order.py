@@ -82,7 +82,7 @@ class Sequences:
         expected: dict[tuple[int, int], int] = {}
         epochs: dict[int, int] = {}
         tp = op["tp"]
-        for base, last, _, _, pid, epoch, sequence in op["batches"]:
+        for base, last, _, _, pid, epoch, sequence in op.get("batches", ()):
             if pid < 0 or sequence < 0:
                 continue
             if epoch < epochs.get(pid, -1):

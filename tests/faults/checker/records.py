@@ -46,8 +46,10 @@ class Collect:
         vals = (one,) if one is not None else op["vals"]
         head = (op["t0"], op["t1"], intern(op["tp"]), intern(res))
         tail = (op["acks"], get("idem", False), get("bare", False), get("txn"), ref)
-        for val in vals:
-            send = new(Send, (*head, off, *tail))
+        key = get("key")
+        keys = (key,) if key is not None else get("keys")
+        for i, val in enumerate(vals):
+            send = new(Send, (*head, off, *tail, keys[i] if keys else None))
             if sends.setdefault(val, send) is not send:
                 self.run.more[val].append(send)
             if off >= 0:
@@ -162,9 +164,14 @@ class Acknowledged:
         final = self.run.final.get(send.tp)
         if final is None or final.end < 0:
             return True  # nothing of it could be read in the end
-        if 0 <= send.off < final.start:
+        if send.off < 0:  # a client may know that it is there, and not where
+            return val not in final.values and not self.run.is_replaced(send.tp, val, send.off)
+        if send.off < final.start:
             return False
         place = final.places.get(send.off)
+        if place is None and self.run.is_replaced(send.tp, val, send.off):
+            self.run.counts["compacted away"] += 1
+            return False
         return place is None or place[0] != val
 
     def _check_reads_last(self) -> None:
@@ -175,6 +182,8 @@ class Acknowledged:
             final = self.run.final.get(tp)
             for off, (val, ref) in places.items():
                 if final is None or (off >= final.start and off not in final.places):
+                    if final is not None and self.run.is_replaced(tp, val, off):
+                        continue
                     what = f"{val} was read at {tp} offset {off} and is gone"
                     self.run.add("lost-read", what, ref, final.ref if final else ref)
 

@@ -12,10 +12,11 @@ from tests.faults.workload import (
     BURST_S,
     FLUSH_S,
     OUTSTANDING,
+    Outgoing,
     Outstanding,
     Pace,
     Reading,
-    acks_of,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -43,39 +44,43 @@ async def produce(steering: Steering, sort: str, name: str) -> None:
     from aiokafka import AIOKafkaProducer
 
     options = steering.options
-    recorder = steering.recorder(name)
-    acks, idempotent = acks_of(sort)
-    outstanding = Outstanding(recorder, acks, idempotent=idempotent)
-    chosen = steering.random(name)
+    outstanding = Outstanding(steering, sort, name)
     while not steering.may_produce.is_set():
         await asyncio.sleep(BURST_S)
     producer = AIOKafkaProducer(
         bootstrap_servers=options.bootstrap,
-        acks="all" if acks == -1 else acks,
-        enable_idempotence=idempotent,
+        acks="all" if outstanding.acks == -1 else outstanding.acks,
+        enable_idempotence=outstanding.idempotent,
         linger_ms=5,
-        request_timeout_ms=options.request_ms,
-        metadata_max_age_ms=5_000,
+        **options.if_impatient(request_timeout_ms=options.request_ms, metadata_max_age_ms=5_000),
     )
     await producer.start()
     pace = Pace(options.rate)
     while not steering.must_stop_producing.is_set():
         if outstanding.count < OUTSTANDING:
             for _ in range(pace.due()):
-                partition = chosen.randrange(options.partitions)
-                val, done = outstanding.begin(f"{options.topic}-{partition}")
-                try:
-                    future = await producer.send(options.topic, val.encode(), partition=partition)
-                except Exception as error:  # it is in the history
-                    done(-1, type(error).__name__)
-                    continue
-                future.add_done_callback(lambda f, done=done: settle(f, done))
+                await send(producer, outstanding.next())
         await asyncio.sleep(BURST_S)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(producer.flush(), FLUSH_S)
     await producer.stop()
-    recorder.close()
+    outstanding.recorder.close()
     steering.say(f"produced {name}")
+
+
+async def send(producer: Any, record: Outgoing) -> None:
+    try:
+        future = await producer.send(
+            record.topic,
+            record.value,
+            record.key,
+            partition=record.partition,
+            headers=record.headers,
+        )
+    except Exception as error:  # it is in the history
+        record.done(-1, type(error).__name__)
+        return
+    future.add_done_callback(lambda f: settle(f, record.done))
 
 
 def settle(future: asyncio.Future[Any], done: Any) -> None:
@@ -96,17 +101,19 @@ async def consume(steering: Steering, name: str, group: str | None) -> None:
 
     options = steering.options
     recorder = steering.recorder(name)
-    reading = Reading(recorder, None if group is None else f"{options.topic}-{steering.kind}")
+    reading = Reading(recorder, None if group is None else f"{options.group}-{steering.kind}")
     consumer = AIOKafkaConsumer(
         bootstrap_servers=options.bootstrap,
         group_id=reading.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        session_timeout_ms=options.session_ms,
-        heartbeat_interval_ms=options.session_ms // 3,
-        request_timeout_ms=options.request_ms,
-        fetch_max_wait_ms=200,
-        metadata_max_age_ms=5_000,
+        **options.if_impatient(
+            session_timeout_ms=options.session_ms,
+            heartbeat_interval_ms=options.session_ms // 3,
+            request_timeout_ms=options.request_ms,
+            fetch_max_wait_ms=200,
+            metadata_max_age_ms=5_000,
+        ),
     )
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -118,12 +125,12 @@ async def consume(steering: Steering, name: str, group: str | None) -> None:
             reading.assigned(owned, consumer._coordinator.generation, now())
 
     await consumer.start()
-    every = [TopicPartition(options.topic, p) for p in range(options.partitions)]
+    every = [TopicPartition(topic.name, p) for topic, p in options.parts]
     if group is None:
         consumer.assign(every)
         reading.assigned([f"{tp.topic}-{tp.partition}" for tp in every], -1, now())
     else:
-        consumer.subscribe([options.topic], listener=Listener())
+        consumer.subscribe(options.names, listener=Listener())
     while not steering.must_stop.is_set():
         t0, assign = now(), reading.assign
         try:
@@ -137,7 +144,9 @@ async def consume(steering: Steering, name: str, group: str | None) -> None:
         reading.polled(
             t0,
             {
-                f"{tp.topic}-{tp.partition}": [[r.offset, -1, r.value.decode()] for r in records]
+                f"{tp.topic}-{tp.partition}": [
+                    [r.offset, -1, name_of(r.value, r.headers)] for r in records
+                ]
                 for tp, records in got.items()
                 if records
             },

@@ -14,7 +14,7 @@ from tests.faults.workload import (
     Outstanding,
     Pace,
     Reading,
-    acks_of,
+    name_of,
     run_threads,
 )
 
@@ -38,23 +38,23 @@ def produce(steering: Steering, sort: str, name: str) -> None:
     from confluent_kafka import Producer
 
     options = steering.options
-    recorder = steering.recorder(name)
-    acks, idempotent = acks_of(sort)
-    outstanding = Outstanding(recorder, acks, idempotent=idempotent)
-    chosen = steering.random(name)
+    outstanding = Outstanding(steering, sort, name)
     steering.may_produce.wait()
+    impatient = {
+        "socket.timeout.ms": options.request_ms,
+        "request.timeout.ms": options.request_ms,
+        "message.timeout.ms": 120_000,
+        "reconnect.backoff.max.ms": 500,
+        "topic.metadata.refresh.interval.ms": 5_000,
+    }
     producer = Producer(
         {
             "bootstrap.servers": options.bootstrap,
-            "acks": acks,
-            "enable.idempotence": idempotent,
+            "acks": outstanding.acks,
+            "enable.idempotence": outstanding.idempotent,
             "linger.ms": 5,
-            "socket.timeout.ms": options.request_ms,
-            "request.timeout.ms": options.request_ms,
-            "message.timeout.ms": 120_000,
-            "reconnect.backoff.max.ms": 500,
-            "topic.metadata.refresh.interval.ms": 5_000,
             "log_level": 0,
+            **options.if_impatient(**impatient),
         }
     )
 
@@ -66,18 +66,19 @@ def produce(steering: Steering, sort: str, name: str) -> None:
     while not steering.must_stop_producing.is_set():
         if outstanding.count < OUTSTANDING:
             for _ in range(pace.due()):
-                partition = chosen.randrange(options.partitions)
-                val, done = outstanding.begin(f"{options.topic}-{partition}")
+                record = outstanding.next()
                 producer.produce(
-                    options.topic,
-                    val.encode(),
-                    partition=partition,
-                    on_delivery=partial(delivered, done),
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    headers=record.headers,
+                    on_delivery=partial(delivered, record.done),
                 )
         producer.poll(BURST_S)
         time.sleep(BURST_S / 4)
     producer.flush(FLUSH_S)
-    recorder.close()
+    outstanding.recorder.close()
     steering.say(f"produced {name}")
 
 
@@ -86,20 +87,23 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
 
     options = steering.options
     recorder = steering.recorder(name)
-    reading = Reading(recorder, None if group is None else f"{options.topic}-{steering.kind}")
+    reading = Reading(recorder, None if group is None else f"{options.group}-{steering.kind}")
+    impatient = {
+        "session.timeout.ms": options.session_ms,
+        "heartbeat.interval.ms": options.session_ms // 3,
+        "fetch.wait.max.ms": 200,
+        "socket.timeout.ms": options.request_ms,
+        "reconnect.backoff.max.ms": 500,
+        "topic.metadata.refresh.interval.ms": 5_000,
+    }
     consumer = Consumer(
         {
             "bootstrap.servers": options.bootstrap,
             "group.id": reading.group or "unused",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            "session.timeout.ms": options.session_ms,
-            "heartbeat.interval.ms": options.session_ms // 3,
-            "fetch.wait.max.ms": 200,
-            "socket.timeout.ms": options.request_ms,
-            "reconnect.backoff.max.ms": 500,
-            "topic.metadata.refresh.interval.ms": 5_000,
             "log_level": 0,
+            **options.if_impatient(**impatient),
         }
     )
 
@@ -107,13 +111,11 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
         reading.assigned(sorted(f"{p.topic}-{p.partition}" for p in parts), -1, now())
 
     if group is None:
-        every = [
-            TopicPartition(options.topic, p, OFFSET_BEGINNING) for p in range(options.partitions)
-        ]
+        every = [TopicPartition(topic.name, p, OFFSET_BEGINNING) for topic, p in options.parts]
         consumer.assign(every)
         reading.assigned([f"{p.topic}-{p.partition}" for p in every], -1, now())
     else:
-        consumer.subscribe([options.topic], on_assign=assigned)
+        consumer.subscribe(options.names, on_assign=assigned)
     while not steering.must_stop.is_set():
         t0 = now()
         recs: dict[str, list[list[Any]]] = {}
@@ -123,26 +125,31 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
                 continue
             epoch = m.leader_epoch()
             recs.setdefault(f"{m.topic()}-{m.partition()}", []).append(
-                [m.offset(), -1 if epoch is None else epoch, m.value().decode()]
+                [m.offset(), -1 if epoch is None else epoch, name_of(m.value(), m.headers())]
             )
         reading.polled(t0, recs)
         if recs and group is not None:
-            t0 = now()
-            offsets = {tp: reading.positions[tp] for tp in recs}
-            parts = [
-                TopicPartition(options.topic, int(tp.rpartition("-")[2]), off)
-                for tp, off in offsets.items()
-            ]
-            try:
-                done = consumer.commit(offsets=parts, asynchronous=False)
-                errors = [p.error.name() for p in done if p.error is not None]
-                reading.committed(t0, offsets, errors[0] if errors else None)
-            except KafkaException as error:
-                reading.committed(t0, offsets, error.args[0].name())
+            commit(consumer, reading, {tp: reading.positions[tp] for tp in recs})
         if steering.ends is not None:
             report(steering, reading, consumer, KafkaException)
     consumer.close()
     recorder.close()
+
+
+def commit(consumer: Any, reading: Reading, offsets: dict[str, int]) -> None:
+    from confluent_kafka import KafkaException, TopicPartition
+
+    t0 = now()
+    parts = []
+    for tp, off in offsets.items():
+        topic, _, partition = tp.rpartition("-")
+        parts.append(TopicPartition(topic, int(partition), off))
+    try:
+        done = consumer.commit(offsets=parts, asynchronous=False)
+        errors = [p.error.name() for p in done if p.error is not None]
+        reading.committed(t0, offsets, errors[0] if errors else None)
+    except KafkaException as error:
+        reading.committed(t0, offsets, error.args[0].name())
 
 
 def report(steering: Steering, reading: Reading, consumer: Any, failure: type[Exception]) -> None:

@@ -13,10 +13,11 @@ from tests.faults.workload import (
     BURST_S,
     FLUSH_S,
     OUTSTANDING,
+    Outgoing,
     Outstanding,
     Pace,
     Reading,
-    acks_of,
+    name_of,
     run_threads,
 )
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.workload import Steering
+
+BACKOFF_MAX_MS = 1000
+"""The Java client's. Its own default grows to 30 s for a broker that is killed again and again."""
 
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -43,37 +47,43 @@ def produce(steering: Steering, sort: str, name: str) -> None:
     from kafka import KafkaProducer
 
     options = steering.options
-    recorder = steering.recorder(name)
-    acks, idempotent = acks_of(sort)
-    outstanding = Outstanding(recorder, acks, idempotent=idempotent)
-    chosen = steering.random(name)
+    outstanding = Outstanding(steering, sort, name)
     steering.may_produce.wait()
     producer = KafkaProducer(
         bootstrap_servers=options.bootstrap.split(","),
-        acks="all" if acks == -1 else acks,
-        enable_idempotence=idempotent,
+        acks="all" if outstanding.acks == -1 else outstanding.acks,
+        enable_idempotence=outstanding.idempotent,
         linger_ms=5,
-        request_timeout_ms=options.request_ms,
-        reconnect_backoff_max_ms=500,
+        reconnect_backoff_max_ms=BACKOFF_MAX_MS,
+        **options.if_impatient(request_timeout_ms=options.request_ms),
     )
     pace = Pace(options.rate)
     while not steering.must_stop_producing.is_set():
         if outstanding.count < OUTSTANDING:
             for _ in range(pace.due()):
-                partition = chosen.randrange(options.partitions)
-                val, done = outstanding.begin(f"{options.topic}-{partition}")
-                try:
-                    future = producer.send(options.topic, val.encode(), partition=partition)
-                except Exception as error:  # e.g. no metadata, no memory: it is in the history
-                    done(-1, type(error).__name__)
-                    continue
-                future.add_callback(lambda m, done=done: done(m.offset, None))
-                future.add_errback(lambda e, done=done: done(-1, type(e).__name__))
+                send(producer, outstanding.next())
         time.sleep(BURST_S)
     producer.flush(FLUSH_S)
     producer.close(FLUSH_S)
-    recorder.close()
+    outstanding.recorder.close()
     steering.say(f"produced {name}")
+
+
+def send(producer: Any, record: Outgoing) -> None:
+    done = record.done
+    try:
+        future = producer.send(
+            record.topic,
+            record.value,
+            record.key,
+            headers=record.headers,
+            partition=record.partition,
+        )
+    except Exception as error:  # e.g. no metadata, no memory: it is in the history
+        done(-1, type(error).__name__)
+        return
+    future.add_callback(lambda m: done(m.offset, None))
+    future.add_errback(lambda e: done(-1, type(e).__name__))
 
 
 def consume(steering: Steering, name: str, group: str | None) -> None:
@@ -81,7 +91,7 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
     from kafka.errors import KafkaError
 
     options = steering.options
-    group = None if group is None else f"{options.topic}-{steering.kind}"
+    group = None if group is None else f"{options.group}-{steering.kind}"
     recorder = steering.recorder(name)
     reading = Reading(recorder, group)
     consumer = KafkaConsumer(
@@ -89,12 +99,14 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        session_timeout_ms=options.session_ms,
-        heartbeat_interval_ms=options.session_ms // 3,
-        request_timeout_ms=max(options.request_ms, options.session_ms + 1000),
-        fetch_max_wait_ms=200,
-        reconnect_backoff_max_ms=500,
-        metadata_max_age_ms=5_000,
+        reconnect_backoff_max_ms=BACKOFF_MAX_MS,
+        **options.if_impatient(
+            session_timeout_ms=options.session_ms,
+            heartbeat_interval_ms=options.session_ms // 3,
+            request_timeout_ms=max(options.request_ms, options.session_ms + 1000),
+            fetch_max_wait_ms=200,
+            metadata_max_age_ms=5_000,
+        ),
     )
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -107,12 +119,12 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
             reading.assigned(owned, -1 if generation is None else generation.generation_id, now())
 
     if group is None:
-        every = [TopicPartition(options.topic, p) for p in range(options.partitions)]
+        every = [TopicPartition(topic.name, p) for topic, p in options.parts]
         consumer.assign(every)
         consumer.seek_to_beginning()
         reading.assigned([f"{tp.topic}-{tp.partition}" for tp in every], -1, now())
     else:
-        consumer.subscribe([options.topic], listener=Listener())
+        consumer.subscribe(options.names, listener=Listener())
     while not steering.must_stop.is_set():
         t0 = now()
         try:
@@ -124,7 +136,11 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
             t0,
             {
                 f"{tp.topic}-{tp.partition}": [
-                    [r.offset, -1 if r.leader_epoch is None else r.leader_epoch, r.value.decode()]
+                    [
+                        r.offset,
+                        -1 if r.leader_epoch is None else r.leader_epoch,
+                        name_of(r.value, r.headers),
+                    ]
                     for r in records
                 ]
                 for tp, records in got.items()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.faults.bare import Bare, Lost, Refused
 from tests.faults.history import OK, Recorder, now, outcome
-from tests.faults.workload import BURST_S, Pace, acks_of, run_threads
+from tests.faults.workload import BURST_S, Pace, acks_of, content, run_threads
+from wire.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,26 @@ def run(steering: Steering) -> None:
     steering.must_stop.wait()
 
 
+class Batch(NamedTuple):
+    """Records for one partition, and what they are known as."""
+
+    topic: str
+    partition: int
+    vals: list[str]
+    records: list[Record]
+
+    @property
+    def tp(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """For the history."""
+        fields: dict[str, Any] = {"tp": self.tp, "vals": self.vals}
+        keys = [r.key.decode() for r in self.records if r.key is not None]
+        return fields | ({"keys": keys} if keys else {})
+
+
 class Producer:
     """One batch at a time. Plain: tried once. Idempotent: until it is answered for certain."""
 
@@ -40,9 +61,9 @@ class Producer:
         self.recorder: Recorder = steering.recorder(name)
         self.random = steering.random(name)
         self.bare = Bare(self.options.bootstrap, timeout_s=self.options.request_ms / 1000)
-        self.leaders: dict[int, int] = {}
+        self.leaders: dict[tuple[str, int], int] = {}
         self.identity = (-1, -1)
-        self.sequences: dict[int, int] = {}
+        self.sequences: dict[str, int] = {}
         self.counter = 0
 
     def run(self) -> None:
@@ -53,31 +74,38 @@ class Producer:
             if due <= 0:
                 time.sleep(BURST_S)
                 continue
-            partition = self.random.randrange(self.options.partitions)
-            vals = []
-            for _ in range(min(due, 50)):
-                self.counter += 1
-                vals.append(f"{self.recorder.proc}.{self.counter}")
-            self.send(partition, vals)
+            self.send(self.batch(min(due, 50)))
         self.bare.close()
         self.recorder.close()
         self.steering.say(f"produced {self.name}")
 
-    def send(self, partition: int, vals: list[str]) -> None:
+    def batch(self, size: int) -> Batch:
+        topic, partition = self.random.choice(self.options.parts)
+        vals = []
+        records = []
+        timestamp_ms = time.time_ns() // 10**6
+        for i in range(size):
+            self.counter += 1
+            vals.append(f"{self.recorder.proc}.{self.counter}")
+            key, value, headers = content(vals[-1], topic, self.random)
+            records.append(Record(i, timestamp_ms, key, value, headers))
+        return Batch(topic.name, partition, vals, records)
+
+    def send(self, batch: Batch) -> None:
         deadline = time.monotonic() + RETRY_S
-        while not self.attempt(partition, vals) and self.idempotent:
+        while not self.attempt(batch) and self.idempotent:
             if time.monotonic() > deadline:
                 self.identity = (-1, -1)  # the sequence ends in the unknown: a new one begins
                 return
             time.sleep(0.05)
 
-    def attempt(self, partition: int, vals: list[str]) -> bool:
+    def attempt(self, batch: Batch) -> bool:
         """Whether it is over, well or for certain not."""
         t0 = now()
         error: str | None = None
         off = -1
         try:
-            off = self.produce(partition, vals)
+            off = self.produce(batch)
         except Lost as lost:
             error = lost.error
             self.leaders.clear()
@@ -91,27 +119,25 @@ class Producer:
             fields["off"] = off
         if self.idempotent:
             pid, epoch = self.identity
-            fields |= {"pid": pid, "epoch": epoch, "seq": self.sequences.get(partition, 0)}
-        self.recorder.write(
-            "send", t0, tp=f"{self.options.topic}-{partition}", vals=vals, acks=self.acks, **fields
-        )
+            fields |= {"pid": pid, "epoch": epoch, "seq": self.sequences.get(batch.tp, 0)}
+        self.recorder.write("send", t0, **batch.named, acks=self.acks, **fields)
         if fields["res"] == OK and self.idempotent:
-            following = self.sequences.get(partition, 0) + len(vals)
-            self.sequences[partition] = following & MAX_SEQUENCE
+            following = self.sequences.get(batch.tp, 0) + len(batch.vals)
+            self.sequences[batch.tp] = following & MAX_SEQUENCE
         if error in FATAL:
             self.identity = (-1, -1)
             return True
         return error is None
 
-    def produce(self, partition: int, vals: list[str]) -> int:
-        topic = self.options.topic
-        if partition not in self.leaders:
+    def produce(self, batch: Batch) -> int:
+        place = (batch.topic, batch.partition)
+        if place not in self.leaders:
             try:
-                state = self.bare.metadata([topic])
+                state = self.bare.metadata(self.options.names)
             except Lost as lost:
                 raise Lost(str(lost), sent=False) from lost
-            self.leaders = {p: s.leader for (t, p), s in state.parts.items() if s.leader >= 0}
-            if partition not in self.leaders:
+            self.leaders = {tp: s.leader for tp, s in state.parts.items() if s.leader >= 0}
+            if place not in self.leaders:
                 raise Lost("there is no leader", sent=False)
         if self.idempotent and self.identity[0] < 0:
             try:
@@ -119,12 +145,12 @@ class Producer:
             except (Lost, Refused) as lost:
                 raise Lost(str(lost), sent=False) from lost
             self.sequences.clear()
-        sequence = self.sequences.get(partition, 0) if self.idempotent else -1
-        return self.bare.produce(
-            self.leaders[partition],
-            topic,
-            partition,
-            [val.encode() for val in vals],
+        sequence = self.sequences.get(batch.tp, 0) if self.idempotent else -1
+        return self.bare.produce_records(
+            self.leaders[place],
+            batch.topic,
+            batch.partition,
+            batch.records,
             acks=self.acks,
             timeout_ms=self.options.request_ms - 1000,
             producer=(*self.identity, sequence),

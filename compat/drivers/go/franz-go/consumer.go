@@ -170,6 +170,7 @@ func (c *consumer) subscription(what *line.Subscription) ([]kgo.Opt, error) {
 	case what.Assign == nil:
 		return nil, line.BadCommand("none of topics, pattern, assign")
 	}
+	c.buffer.Chosen(what.Chosen())
 	by := map[string]map[int32]kgo.Offset{}
 	for _, one := range what.Assign {
 		if by[one.Topic] == nil {
@@ -272,8 +273,8 @@ func incoming(r *kgo.Record) *line.Record {
 
 func (c *consumer) operations() line.Operations {
 	operations := c.buffer.Operations()
+	operations["events"] = c.buffer.EventOperation()
 	if c.group != "" {
-		operations["events"] = c.buffer.EventOperation()
 		operations["commit"] = line.With(c.commit)
 		operations["committed"] = line.With(c.committed)
 	}

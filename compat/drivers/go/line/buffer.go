@@ -2,6 +2,8 @@ package line
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,7 +17,7 @@ const (
 // Event is what happened to a consumer's assignment, or an error that its client reported.
 type Event struct {
 	Event      string      `json:"event"`
-	Partitions []Partition `json:"partitions,omitempty"`
+	Partitions []Partition `json:"partitions,omitzero"`
 	Generation *int32      `json:"generation,omitempty"`
 	MemberID   string      `json:"member_id,omitempty"`
 	Error      *Error      `json:"error,omitempty"`
@@ -94,6 +96,13 @@ func (b *Buffer) Room(ctx context.Context) int {
 	}
 }
 
+// Full says whether polling should rest, and gives what is closed when that may have changed.
+func (b *Buffer) Full() (bool, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) >= mostRecords || b.bytes >= mostBytes, b.changed
+}
+
 // Take waits for count records, or until the time is over, and gives each to visit.
 func (b *Buffer) Take(count int, timeout time.Duration, visit func(*Record)) {
 	end := time.NewTimer(timeout)
@@ -169,17 +178,29 @@ func (b *Buffer) remove(p Partition) (removed []*Record) {
 	return removed
 }
 
-// Sought drops what was fetched of a partition and not taken; taking goes on at the offset.
-func (b *Buffer) Sought(p Partition, offset int64) {
+// Drop forgets what was fetched of a partition, and what was taken.
+func (b *Buffer) Drop(p Partition) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.drop(p)
+}
+
+func (b *Buffer) drop(p Partition) {
 	b.remove(p)
 	if _, paused := b.held[p]; paused {
 		b.held[p] = nil
 	}
 	delete(b.next, p)
-	b.sought[p] = offset
+	delete(b.sought, p)
 	b.change()
+}
+
+// Sought drops what was fetched of a partition and not taken; taking goes on at the offset.
+func (b *Buffer) Sought(p Partition, offset int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drop(p)
+	b.sought[p] = offset
 }
 
 // Taken is where each partition of the assignment goes on that something was taken of.
@@ -228,6 +249,30 @@ func (b *Buffer) Assigned(partitions []Partition, member string, generation *int
 	b.note(Event{Event: "assigned", Partitions: partitions, MemberID: member, Generation: generation})
 }
 
+// Has says whether a partition is assigned.
+func (b *Buffer) Has(p Partition) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.assigned[p]
+}
+
+// Assignment is what is assigned now.
+func (b *Buffer) Assignment() []Partition {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.AppendSeq([]Partition{}, maps.Keys(b.assigned))
+}
+
+// Chosen notes partitions that no group assigned.
+func (b *Buffer) Chosen(partitions []Partition) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.assigned = map[Partition]bool{}
+	for _, p := range partitions {
+		b.assigned[p] = true
+	}
+}
+
 // Gone takes partitions away: the event is "revoked" or "lost". What waits of them is dropped
 // unless keep: a client that commits by itself has committed it.
 func (b *Buffer) Gone(event string, partitions []Partition, keep bool) {
@@ -270,7 +315,7 @@ func (b *Buffer) note(event Event) {
 }
 
 // Events waits for one of the kind, if any is named, and gives all since the last call.
-func (b *Buffer) Events(kind string, timeout time.Duration) ([]Event, []Partition) {
+func (b *Buffer) Events(kind string, timeout time.Duration) []Event {
 	end := time.NewTimer(timeout)
 	defer end.Stop()
 	for over := false; ; {
@@ -282,15 +327,11 @@ func (b *Buffer) Events(kind string, timeout time.Duration) ([]Event, []Partitio
 		if found {
 			events := b.events
 			b.events = nil
-			assignment := []Partition{}
-			for p := range b.assigned {
-				assignment = append(assignment, p)
-			}
 			b.mu.Unlock()
 			if events == nil {
 				events = []Event{}
 			}
-			return events, assignment
+			return events
 		}
 		changed := b.changed
 		b.mu.Unlock()

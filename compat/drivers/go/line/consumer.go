@@ -14,6 +14,15 @@ type Subscription struct {
 	} `json:"assign"`
 }
 
+// Chosen are the partitions of Assign.
+func (s *Subscription) Chosen() []Partition {
+	chosen := make([]Partition, 0, len(s.Assign))
+	for _, one := range s.Assign {
+		chosen = append(chosen, one.Partition)
+	}
+	return chosen
+}
+
 type taking struct {
 	Count     int     `json:"count"`
 	TimeoutMS float64 `json:"timeout_ms"`
@@ -86,8 +95,8 @@ func (b *Buffer) EventOperation() Operation {
 		TimeoutMS float64 `json:"timeout_ms"`
 	}) (any, error) {
 		timeout := time.Duration(f.TimeoutMS * float64(time.Millisecond))
-		events, assignment := b.Events(f.WaitFor, timeout)
-		return map[string]any{"events": events, "assignment": assignment}, nil
+		events := b.Events(f.WaitFor, timeout)
+		return map[string]any{"events": events, "assignment": b.Assignment()}, nil
 	})
 }
 

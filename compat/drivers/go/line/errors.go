@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kerr" // for the names of Kafka's errors
 )
 
 // Error is an error as the protocol tells it.
@@ -47,6 +49,15 @@ func Broker(name string, number int, message string, retriable bool) *Error {
 		fatal = true
 	}
 	return &Error{Code: name, Number: &number, Message: message, Retriable: retriable, Fatal: fatal}
+}
+
+// Numbered is an error that a broker answered, by Kafka's number alone.
+func Numbered(number int16, message string) *Error {
+	known := kerr.TypedErrorForCode(number)
+	if known == nil {
+		return &Error{Code: "CLIENT", Message: message}
+	}
+	return Broker(known.Message, int(number), message, known.Retriable)
 }
 
 // Explain names an error that no client has a type of its own for.
