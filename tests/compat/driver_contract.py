@@ -45,6 +45,9 @@ ADMIN_OPS = (
     "elect_leaders",
 )
 
+WITHOUT_METADATA = ("kafka-go",)
+"""Clients whose commits carry none."""
+
 
 class Bench:
     """One driver, one broker, and names that nobody else has."""
@@ -138,7 +141,9 @@ def sends_and_takes_whole_records(bench: Bench) -> None:
     assert (whole.partition, whole.offset) == (1, 0)
     assert (whole.key, whole.value) == (b"k", b"v")
     if "headers" in bench.has:
-        assert whole.headers == FULL.headers
+        told = tuple((name, value or None) for name, value in FULL.headers)
+        # Some clients cannot tell what is empty from what is absent.
+        assert whole.headers in (FULL.headers, told)
     if "timestamps" in bench.has:
         assert whole.timestamp == TIME
     assert whole.timestamp_type in ("create", None)
@@ -280,7 +285,12 @@ def commits(bench: Bench, consumer: Consumer, topic: str) -> None:
     assert consumer.committed((topic, 0), (topic, 1)) == {(topic, 0): 1, (topic, 1): None}
     assert consumer.position(topic, 0) == 1
     chosen = {f"{topic}-1": {"offset": 0, "metadata": "why"}}
-    bench.driver.call("consumer.commit", handle=consumer.handle, offsets=chosen)
+    committing = {"handle": consumer.handle, "offsets": chosen}
+    if bench.name in WITHOUT_METADATA:
+        told = code_of(lambda: bench.driver.call("consumer.commit", **committing))
+        assert told == "UNSUPPORTED"
+        return
+    bench.driver.call("consumer.commit", **committing)
     asked = [{"topic": topic, "partition": 1}]
     answer = bench.driver.call("consumer.committed", handle=consumer.handle, partitions=asked)
     assert answer["offsets"][f"{topic}-1"]["offset"] == 0

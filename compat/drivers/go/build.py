@@ -16,11 +16,10 @@ def build(root: Path) -> dict[str, list[str] | Missing]:
         raise Missing("go is not installed")
     version = run(["go", "env", "GOVERSION"], HERE)
     target = root / ".compat" / "go"
-    names = [name for name in FAMILIES["go"] if (HERE / name).is_dir()]
-    packages = [f"./{name}" for name in names]
+    packages = [f"./{name}" for name in FAMILIES["go"]]
 
     def make() -> None:
         run(["go", "build", "-trimpath", "-o", f"{target}/", *packages], HERE)
 
     make_if_changed(target, sources(HERE, "*.go", "go.mod", "go.sum"), version, make)
-    return {name: [str(target / name)] for name in names}
+    return {name: [str(target / name)] for name in FAMILIES["go"]}

@@ -104,7 +104,7 @@ type ConfigDetail struct {
 type GroupListing struct {
 	Group        string  `json:"group"`
 	State        *string `json:"state,omitempty"`
-	ProtocolType string  `json:"protocol_type"`
+	ProtocolType string  `json:"protocol_type,omitempty"`
 }
 
 type MemberDetail struct {
@@ -116,8 +116,8 @@ type MemberDetail struct {
 
 type GroupDetail struct {
 	State        string         `json:"state"`
-	Protocol     string         `json:"protocol"`
-	ProtocolType string         `json:"protocol_type"`
+	Protocol     string         `json:"protocol,omitempty"`
+	ProtocolType string         `json:"protocol_type,omitempty"`
 	Coordinator  *int32         `json:"coordinator,omitempty"`
 	Members      []MemberDetail `json:"members"`
 }
