@@ -129,6 +129,8 @@ class Broker:
             ignored_names=ignored_names,
         )
         self.listeners: list[Server] = []
+        self.services: Services
+        """Once it has begun to run."""
         self._links: BrokerLinks | None = None
 
     def stop(self) -> None:
@@ -296,6 +298,7 @@ class Broker:
             links=links,
             metrics=Metrics(),
         )
+        self.services = services
         self.connections = Connections(services)
         return services, controller
 

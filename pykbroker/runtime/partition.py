@@ -225,6 +225,21 @@ class Partition:
         self._shared.wakeups.run()
         return info
 
+    def restore(self, base_offset: int, batches: Buffer) -> None:
+        """Put what a log held once, from ``base_offset`` on, into this one, which is empty:
+        batches keep their offsets, and gaps between them. The caller runs the wakeups. Raises
+        KafkaError.
+        """
+        self.require_leader()
+        log = self.log
+        if log.log_end_offset > log.log_start_offset:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"{self.topic_partition} is not empty")
+        if base_offset != log.log_end_offset:
+            log.truncate_fully_and_start_at(base_offset)
+        if batches:
+            log.append_as_follower(batches)
+        self._advance()
+
     def require_leader(self) -> None:
         if not self.state.is_leader:
             raise KafkaError(
