@@ -7,6 +7,8 @@ from pykbroker.config.settings import base_name
 
 _TEXTS = """
 advertised.listeners: The addresses clients are told to connect to, by listener name. Without it, the listeners themselves.
+alter.log.dirs.replication.quota.window.num: Samples kept to measure what is copied between log directories.
+alter.log.dirs.replication.quota.window.size.seconds: How long one of these samples lasts.
 auto.create.topics.enable: Whether a metadata request for an unknown topic creates it.
 auto.leader.rebalance.enable: Whether leaderships go back to the preferred replicas from time to time.
 broker.heartbeat.interval.ms: How often a broker renews its registration.
@@ -26,6 +28,7 @@ controller.quota.window.size.seconds: How long one of these samples lasts.
 default.replication.factor: Replicas of a topic that is created without saying how many.
 delete.topic.enable: Whether topics can be deleted at all.
 fetch.max.bytes: The most one fetch response carries, whatever the client asks for.
+follower.replication.throttled.rate: Bytes per second that this broker's throttled followers fetch.
 group.initial.rebalance.delay.ms: How long the first rebalance of an empty classic group waits for more members.
 group.max.session.timeout.ms: The longest session timeout a classic member may ask for.
 group.max.size: The most members of one classic group.
@@ -33,6 +36,7 @@ group.min.session.timeout.ms: The shortest session timeout a classic member may 
 initial.broker.registration.timeout.ms: How long a starting broker waits for its node id to be free.
 inter.broker.listener.name: The listener that brokers use among themselves.
 leader.imbalance.check.interval.seconds: How often leaderships go back to the preferred replicas, where that is wanted.
+leader.replication.throttled.rate: Bytes per second that this broker's throttled leaders send to followers.
 listener.security.protocol.map: Which security protocol each listener name stands for.
 listeners: Where to accept connections: NAME://host:port. An empty host is every interface, port 0 any free port.
 log.cleaner.backoff.ms: How long the cleaner sleeps when there is nothing to clean.
@@ -115,6 +119,8 @@ replica.high.watermark.checkpoint.interval.ms: How often the high watermarks are
 replica.lag.time.max.ms: How long a follower may be behind before it is no longer in sync.
 replica.selector.class: RackAwareReplicaSelector sends consumers to a replica in their own rack.
 replica.socket.timeout.ms: How long a follower waits for the answer to a fetch.
+replication.quota.window.num: Samples kept to measure throttled replication against its rates.
+replication.quota.window.size.seconds: How long one of these samples lasts.
 request.timeout.ms: How long this broker waits for another one's answer.
 security.inter.broker.protocol: The protocol brokers use among themselves where no listener is named for that.
 socket.connection.setup.timeout.ms: How long a connection to another broker may take to come about.
@@ -123,8 +129,8 @@ telemetry.max.bytes: The largest metrics push of a client, as it arrives.
 unclean.leader.election.enable: Whether a replica that is out of sync may lead when no other is left, losing records.
 unclean.leader.election.interval.ms: How often partitions without a leader are looked after where an unclean election is allowed.
 segment.jitter.ms: At most how much earlier a segment rolls, chosen at random.
-follower.replication.throttled.replicas: Followers whose replication is throttled: partition:broker pairs, or *.
-leader.replication.throttled.replicas: Leaders whose replication is throttled: partition:broker pairs, or *.
+follower.replication.throttled.replicas: Replicas that are throttled as followers, by their brokers' rate: partition:broker pairs, or *.
+leader.replication.throttled.replicas: Replicas that are throttled as leaders, by their brokers' rate: partition:broker pairs, or *.
 consumer.heartbeat.interval.ms: How often members of a consumer group send heartbeats.
 consumer.session.timeout.ms: How long a member of a consumer group may be silent before it is removed.
 interval.ms: How often clients push their metrics.

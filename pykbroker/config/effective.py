@@ -8,18 +8,20 @@ from __future__ import annotations
 
 EFFECTIVE = frozenset(
     """
-advertised.listeners auto.create.topics.enable auto.leader.rebalance.enable
+advertised.listeners
+alter.log.dirs.replication.quota.window.num alter.log.dirs.replication.quota.window.size.seconds
+auto.create.topics.enable auto.leader.rebalance.enable
 broker.heartbeat.interval.ms broker.id broker.rack broker.session.timeout.ms
 compression.gzip.level compression.lz4.level compression.type compression.zstd.level
 connections.max.idle.ms controller.listener.names controller.quorum.bootstrap.servers
 controller.quorum.voters
 controller.quota.window.num controller.quota.window.size.seconds
 default.replication.factor delete.topic.enable
-fetch.max.bytes
+fetch.max.bytes follower.replication.throttled.rate
 group.initial.rebalance.delay.ms group.max.session.timeout.ms group.max.size
 group.min.session.timeout.ms
 initial.broker.registration.timeout.ms inter.broker.listener.name
-leader.imbalance.check.interval.seconds
+leader.imbalance.check.interval.seconds leader.replication.throttled.rate
 listener.security.protocol.map listeners
 log.cleaner.backoff.ms log.cleaner.delete.retention.ms log.cleaner.enable
 log.cleaner.dedupe.buffer.size log.cleaner.io.buffer.load.factor
@@ -51,7 +53,8 @@ quota.window.num quota.window.size.seconds
 replica.alter.log.dirs.io.max.bytes.per.second replica.fetch.backoff.ms replica.fetch.max.bytes
 replica.fetch.min.bytes replica.fetch.response.max.bytes replica.fetch.wait.max.ms
 replica.high.watermark.checkpoint.interval.ms replica.lag.time.max.ms replica.selector.class
-replica.socket.timeout.ms request.timeout.ms
+replica.socket.timeout.ms replication.quota.window.num replication.quota.window.size.seconds
+request.timeout.ms
 security.inter.broker.protocol
 socket.connection.setup.timeout.ms socket.request.max.bytes
 telemetry.max.bytes
@@ -93,7 +96,6 @@ def is_shown(name: str) -> bool:
 TOPIC_WITHOUT_EFFECT = frozenset(
     """
 errors.deadletterqueue.group.enable
-follower.replication.throttled.replicas leader.replication.throttled.replicas
 local.retention.bytes local.retention.ms
 preallocate
 remote.copy.lag.bytes remote.copy.lag.ms

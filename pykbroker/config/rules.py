@@ -11,7 +11,7 @@ from wire.tuples import NamedTuple
 if TYPE_CHECKING:
     from pykbroker.config.definitions import Definition, Value
 
-_THROTTLED = r"([0-9]+:[0-9]+)?(,[0-9]+:[0-9]+)*"
+_THROTTLED = r"([0-9]+:[0-9]+)?"
 _ADDRESS = r"\[?([0-9a-zA-Z\-.:%_]*)\]?:([0-9]+)"
 _DURATION = (
     r"(?i)[+-]?P(?=.)([+-]?[0-9]+D)?"
@@ -83,7 +83,7 @@ def _check_list(definition: Definition, text: str, value: tuple[str, ...]) -> No
 
 
 def _check_replicas(definition: Definition, value: tuple[str, ...]) -> None:
-    if value in ((), ("*",)) or re.fullmatch(_THROTTLED, ",".join(value)):
+    if "".join(value) == "*" or all(re.fullmatch(_THROTTLED, item) for item in value):
         return
     raise invalid(
         definition,

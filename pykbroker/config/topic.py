@@ -9,13 +9,36 @@ from pykbroker.config.resource_tables import TOPIC
 from pykbroker.config.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pykbroker.config.definitions import Value
 
 CREATE_TIME, LOG_APPEND_TIME = 0, 1
 USE_RETENTION = -2
 """local.retention.*: the same as retention.*."""
+
+
+class ThrottledReplicas:
+    """Which of a topic's replicas are throttled: pairs of partition and broker, or all of them."""
+
+    __slots__ = ("_all", "_pairs")
+
+    def __init__(self, value: Sequence[str]) -> None:
+        self._all = "*" in value
+        named = () if self._all else [item.split(":") for item in value if item]
+        self._pairs = frozenset((_number(partition), _number(node)) for partition, node in named)
+
+    def __bool__(self) -> bool:
+        return self._all or bool(self._pairs)
+
+    def covers(self, partition: int, node_id: int) -> bool:
+        return self._all or (partition, node_id) in self._pairs
+
+
+def _number(digits: str) -> int:
+    """-1 for one that is too large to name anything: the setting takes digits without end."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 10 else -1
 
 
 class LogConfig:
@@ -67,9 +90,9 @@ class LogConfig:
     file_delete_delay_ms: int
     flush_messages: int
     flush_ms: int
-    follower_replication_throttled_replicas: tuple[str, ...]
+    follower_replication_throttled_replicas: ThrottledReplicas
     index_interval_bytes: int
-    leader_replication_throttled_replicas: tuple[str, ...]
+    leader_replication_throttled_replicas: ThrottledReplicas
     local_retention_bytes: int
     local_retention_ms: int
     max_compaction_lag_ms: int
@@ -98,6 +121,8 @@ class LogConfig:
         self.cleanup_compact, self.cleanup_delete = "compact" in policy, "delete" in policy
         stamped = values["message.timestamp.type"] == "LogAppendTime"
         self.message_timestamp_type = LOG_APPEND_TIME if stamped else CREATE_TIME
+        for name in _THROTTLED:
+            setattr(self, name.replace(".", "_"), ThrottledReplicas(values[name]))
         if values["internal.segment.bytes"] is not None:
             self.segment_bytes = values["internal.segment.bytes"]
         if self.local_retention_ms == USE_RETENTION:
@@ -113,7 +138,8 @@ class LogConfig:
         return self.segment_ms
 
 
-_SPECIAL = {"cleanup.policy", "message.timestamp.type", "internal.segment.bytes"}
+_THROTTLED = ("follower.replication.throttled.replicas", "leader.replication.throttled.replicas")
+_SPECIAL = {"cleanup.policy", "message.timestamp.type", "internal.segment.bytes", *_THROTTLED}
 _WITHOUT_STORAGE = {
     "errors.deadletterqueue.group.enable",
     "remote.copy.lag.bytes",

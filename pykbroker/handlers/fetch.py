@@ -31,7 +31,7 @@ from wire.messages.fetch import (
 
 if TYPE_CHECKING:
     from pykbroker.runtime.waiters import Deferral
-    from pykbroker.state.fetch_session import Answer, FetchContext, TopicKey
+    from pykbroker.state.fetch_session import FetchContext, TopicKey
     from wire.messages.fetch import PartitionData
     from wire.schema import Response
 
@@ -61,7 +61,7 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
 
     def answer() -> Response:
         try:
-            return _respond(ctx, context, read(update_followers=False).answers)
+            return _respond(ctx, context, read(update_followers=False))
         except Exception as error:
             # Here nobody else sees it, and the client would wait for ever.
             logger.error("fetch failed", client_id=ctx.client_id, error=error)
@@ -77,14 +77,14 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
         or reading.is_urgent
         or not reading.watched
     ):
-        return _respond(ctx, context, reading.answers)
+        return _respond(ctx, context, reading)
     return FetchWait(
         ctx.broker.clock,
         replicas.wakeups,
         replicas.counts,
         max_wait_ms=params.max_wait_ms,
         min_bytes=params.min_bytes,
-        is_follower=params.is_follower,
+        replica_id=params.replica_id,
         isolation=params.isolation,
         watched=reading.watched,
         answer=answer,
@@ -145,8 +145,9 @@ def isolation_of(level: int) -> int:
     return level
 
 
-def _respond(ctx: Context, context: FetchContext, answers: list[Answer]) -> FetchResponse:
+def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResponse:
     version = ctx.api_version
+    answers = reading.answers
     if version < 10:
         from pykbroker.handlers.old_formats import fit
 
@@ -158,6 +159,8 @@ def _respond(ctx: Context, context: FetchContext, answers: list[Answer]) -> Fetc
             return FetchResponse(
                 error_code=error, session_id=session_id, throttle_time_ms=throttle_ms
             )
+    if reading.throttled_size:
+        ctx.broker.replicas.throttled_sent(reading.throttled_size)
     error, session_id, told = context.finish(answers, ctx.broker.clock.monotonic_ms())
     response = FetchResponse(error_code=error, session_id=session_id)
     topic: FetchableTopicResponse | None = None

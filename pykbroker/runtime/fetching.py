@@ -85,12 +85,14 @@ class FetchParams:
 
 
 class Reading:
-    __slots__ = ("answers", "is_urgent", "size", "watched")
+    __slots__ = ("answers", "is_urgent", "size", "throttled_size", "watched")
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.size = 0
         """Of all records."""
+        self.throttled_size = 0
+        """Of those that a follower gets and that count against this leader's quota."""
         self.is_urgent = False
         """Something must be told at once: an error, a diverging epoch, a nearer replica."""
         self.watched: list[tuple[Partition, FetchEntry]] = []
@@ -147,6 +149,8 @@ def read_partitions(
         watched.append((partition, entry))
         if data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
             reading.is_urgent = True
+        if size and params.is_follower and partition.counts_as_throttled:
+            reading.throttled_size += size
         total += size
         answers.append(Answer(entry, data, size))
     reading.size = total
@@ -246,17 +250,21 @@ def _read(
             return data, 0
     is_follower = params.is_follower
     leader_end = 0
+    max_bytes = min(request.partition_max_bytes, left)
+    min_one_batch = left == params.max_bytes or params.one_batch_each
     if is_follower:
         log = partition.local_log(request.current_leader_epoch, only_leader=True)
         partition.state.follower(params.replica_id, request.current_leader_epoch)
         # Before the read: what is appended meanwhile must not make a follower look late.
         leader_end = log.log_end_offset
+        if partition.is_held_back(params.replica_id):
+            max_bytes, min_one_batch = 0, False
     data, size = read_partition(
         partition,
         request,
-        min(request.partition_max_bytes, left),
+        max_bytes,
         params.isolation,
-        min_one_batch=left == params.max_bytes or params.one_batch_each,
+        min_one_batch=min_one_batch,
         only_leader=params.only_leader,
     )
     if not is_follower:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock
     from pykbroker.runtime.partition import Partition
     from pykbroker.runtime.purgatory import Wakeups
+    from pykbroker.runtime.throttles import Throttles
     from wire.messages.fetch import FetchResponse, PartitionData
     from wire.schema import Request
 
@@ -70,6 +71,7 @@ class Followers:
         node_id: NodeId,
         clock: Clock,
         settings: DynamicSettings,
+        throttles: Throttles,
         wakeups: Wakeups,
         links: Links,
         broker_epoch: Callable[[], int],
@@ -77,6 +79,7 @@ class Followers:
         self.node_id = node_id
         self.clock = clock
         self.settings = settings
+        self.throttles = throttles
         self.wakeups = wakeups
         self.links = links
         self.broker_epoch = broker_epoch
@@ -236,6 +239,7 @@ class Fetcher:
         if self._is_unsynced():
             await self._news.wait()
             return
+        self._leave_out_throttled()
         ask = plan.ask()
         if ask is None:
             if not plan.unplaced:
@@ -280,6 +284,18 @@ class Fetcher:
         return bool(self._unsynced)
 
     # Asking
+
+    def _leave_out_throttled(self) -> None:
+        """KIP-73: over the quota, what is throttled and not in sync is asked for later."""
+        throttles = self._followers.throttles
+        if not throttles.leaves_out():
+            return
+        until_ms = self._clock.monotonic_ms() + self._longest_pause_ms()
+        for followed in self._plan.ready():
+            if not followed.is_in_sync and throttles.is_throttled_follower(
+                self._partitions[followed.key]
+            ):
+                self._plan.pause(followed, until_ms)
 
     async def _fetch(self, ask: Ask) -> FetchResponse | None:
         """None: no answer; the plan knows."""
@@ -373,7 +389,19 @@ class Fetcher:
             followed.asked,
             data,
         )
-        return self._act(followed, act)
+        outcome = self._act(followed, act)
+        if outcome is Outcome.DONE:
+            self._count(followed, data)
+        return outcome
+
+    def _count(self, followed: Followed, data: PartitionData) -> None:
+        partition = self._partitions.get(followed.key)
+        size = following.size_of(data)
+        if partition is None or data.diverging_epoch.epoch >= 0:
+            return
+        if size and self._followers.throttles.is_throttled_follower(partition):
+            self._followers.throttles.received(size)
+        followed.took(size, max(data.high_watermark - partition.log_end_offset, 0))
 
     def _act(self, followed: Followed, act: Callable[[], Outcome]) -> Outcome:
         """Do it, and know where the log stands then. One partition's failure is its own."""

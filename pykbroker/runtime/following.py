@@ -63,6 +63,14 @@ def take(partition: Partition, leader_epoch: int, asked: Position, data: Partiti
     return Outcome.DONE
 
 
+def size_of(data: PartitionData) -> int:
+    """Of the records."""
+    records = data.records
+    if isinstance(records, list):
+        return sum(len(part) for part in records)
+    return len(records) if records else 0
+
+
 def _append(log: PartitionLog, records: Buffer, leader_epoch: int) -> None:
     end = log.log_end_offset
     if end == log.log_start_offset and end:

@@ -8,6 +8,7 @@ begun anew at the next start.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pykbroker.log import get_logger
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
+    from pykbroker.state.replication_quota import ReplicationQuota
 
 logger = get_logger("pykbroker.runtime.log_dir_moves")
 
@@ -49,6 +51,17 @@ class LogDirMoves:
         self._queue: dict[Partition, None] = {}
         self._broken_off: dict[Partition, None] = {}
         self._alarm = Alarm(clock)
+
+    @cached_property
+    def _quota(self) -> ReplicationQuota:
+        """Of all moves together. Loaded with the first of them."""
+        from pykbroker.state.replication_quota import ReplicationQuota
+
+        settings = self._settings.current
+        return ReplicationQuota(
+            settings.int("alter.log.dirs.replication.quota.window.num"),
+            settings.int("alter.log.dirs.replication.quota.window.size.seconds") * 1000,
+        )
 
     def request(self, partition: Partition, path: str) -> None:
         """Move it there, whatever was asked before; to where it is, ends a move."""
@@ -148,10 +161,15 @@ class LogDirMoves:
                     return True
                 if partition.log.generation != generation:
                     return False
+                if self._is_over_quota():
+                    backoff_ms = self._settings.current.int("replica.fetch.backoff.ms")
+                    await self._clock.sleep(backoff_ms)
+                    continue
                 size = _copy_slice(partition.log, future)
                 if not size:
                     break
-                await self._clock.sleep(self._pause_ms(size))
+                self._quota.record(size, self._clock.monotonic_ms())
+                await self._clock.sleep(0)
             job = FlushJob(future)
             try:
                 await self._workers.run(job.run)
@@ -166,9 +184,10 @@ class LogDirMoves:
             self._swap(partition, future)
         return True
 
-    def _pause_ms(self, size: int) -> int:
+    def _is_over_quota(self) -> bool:
         rate = self._settings.current.int("replica.alter.log.dirs.io.max.bytes.per.second")
-        return size * 1000 // max(rate, 1)
+        self._quota.limit = rate
+        return self._quota.is_exceeded(self._clock.monotonic_ms())
 
     def _swap(self, partition: Partition, future: PartitionLog) -> None:
         from pykbroker.state.log.epochs import LeaderEpochCache

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.purgatory import FetchWait, Outcome, Wakeups
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.results import AppendInfo
+    from pykbroker.runtime.throttles import Throttles
     from pykbroker.state.controller.image import PartitionImage
     from pykbroker.state.fetch_session import FetchEntry
     from pykbroker.state.replica import IsrChange
@@ -42,7 +43,7 @@ HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
 class Surroundings:
     """What all partitions of a broker share."""
 
-    __slots__ = ("clock", "images", "isr_updates", "node_id", "settings", "wakeups")
+    __slots__ = ("clock", "images", "isr_updates", "node_id", "settings", "throttles", "wakeups")
 
     def __init__(
         self,
@@ -59,6 +60,8 @@ class Surroundings:
         self.wakeups = wakeups
         self.isr_updates: IsrUpdates | None = None
         """None where nobody could ask for another ISR: then none is proposed."""
+        self.throttles: Throttles | None = None
+        """None while nothing is replicated."""
 
 
 class Watched:
@@ -329,7 +332,7 @@ class Partition:
         for wait, watched in list(self._fetches.items()):
             bound = self.visible_end(wait.isolation)
             request = watched.entry.request
-            if bound <= request.fetch_offset:
+            if bound <= request.fetch_offset or self.is_held_back(wait.replica_id):
                 continue
             if wait.min_bytes <= 1:
                 wait.wake()
@@ -387,6 +390,17 @@ class Partition:
         if follower.log_end_offset != had:
             self._advance()
         self._records_deleted()
+
+    def is_held_back(self, replica_id: NodeId) -> bool:
+        """Whether that follower is to be sent nothing now (KIP-73). Consumers' id is negative."""
+        throttles = self._shared.throttles
+        return replica_id >= 0 and throttles is not None and throttles.holds_back(self, replica_id)
+
+    @property
+    def counts_as_throttled(self) -> bool:
+        """Whether what followers are sent of it counts against this leader's quota."""
+        throttles = self._shared.throttles
+        return throttles is not None and throttles.is_throttled_leader(self)
 
     # The ISR
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock, TimerHandle
     from pykbroker.runtime.partition import Partition
     from pykbroker.state.fetch_session import FetchEntry
+    from pykbroker.state.types import NodeId
 
 logger = get_logger("pykbroker.runtime.purgatory")
 
@@ -207,9 +208,9 @@ class FetchWait(Generic[R]):
         "_total",
         "_wakeups",
         "deferral",
-        "is_follower",
         "isolation",
         "min_bytes",
+        "replica_id",
     )
 
     def __init__(
@@ -220,7 +221,7 @@ class FetchWait(Generic[R]):
         *,
         max_wait_ms: int,
         min_bytes: int,
-        is_follower: bool,
+        replica_id: NodeId,
         isolation: int,
         watched: list[tuple[Partition, FetchEntry]],
         answer: Callable[[], R],
@@ -234,7 +235,8 @@ class FetchWait(Generic[R]):
         self._partitions = watched
         self._timer: TimerHandle | None = None
         self.min_bytes = min_bytes
-        self.is_follower = is_follower
+        self.replica_id = replica_id
+        """Negative for a consumer."""
         self.isolation = isolation
         self.deferral: Deferral[R] = Deferral(self._abandoned)
         counts.waiting[FETCH] += 1
@@ -261,7 +263,7 @@ class FetchWait(Generic[R]):
         if self._is_done:
             return
         self._timer = None
-        self._counts.expired[FOLLOWER_FETCH if self.is_follower else FETCH] += 1
+        self._counts.expired[FOLLOWER_FETCH if self.replica_id >= 0 else FETCH] += 1
         self._release()
         self._complete()
 

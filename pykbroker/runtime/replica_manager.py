@@ -239,7 +239,7 @@ class ReplicaManager:
     def stop_replicating(self) -> None:
         """The logs are about to be closed: nothing that is still to come goes into them."""
         replication, self._replication = self._replication, None
-        self._make_replication = self._shared.isr_updates = None
+        self._make_replication = self._shared.isr_updates = self._shared.throttles = None
         if replication is not None:
             for partition in self.partitions():
                 replication.followers.unfollow(partition)
@@ -251,7 +251,13 @@ class ReplicaManager:
                 return
             replication = self._replication = self._make_replication()
             self._shared.isr_updates = replication.isr_updates
+            self._shared.throttles = replication.throttles
         replication.followers.follow(partition)
+
+    def throttled_sent(self, size: int) -> None:
+        """To a follower, of partitions whose leaders are throttled."""
+        if self._shared.throttles is not None:
+            self._shared.throttles.sent(size)
 
     def _config(self, name: str, image: MetadataImage) -> LogConfig:
         return log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))

@@ -8,6 +8,7 @@ import anyio
 
 from pykbroker.runtime.follower import Followers
 from pykbroker.runtime.isr import IsrUpdates
+from pykbroker.runtime.throttles import Throttles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,10 +33,12 @@ class Replication:
         broker_epoch: Callable[[], int],
     ) -> None:
         """``broker_epoch`` is that of this broker's own registration."""
+        self.throttles = Throttles(replicas.node_id, clock, settings)
         self.followers = Followers(
             node_id=replicas.node_id,
             clock=clock,
             settings=settings,
+            throttles=self.throttles,
             wakeups=replicas.wakeups,
             links=links,
             broker_epoch=broker_epoch,
@@ -56,4 +59,5 @@ class Replication:
             await self.isr_updates.run()
 
     def readings(self) -> Iterable[Reading]:
-        return self.isr_updates.readings()
+        yield from self.isr_updates.readings()
+        yield from self.throttles.readings()

@@ -49,7 +49,7 @@ class Position(NamedTuple):
 class Followed:
     """One partition in one leader epoch."""
 
-    __slots__ = ("asked", "due_ms", "failures", "key", "leader_epoch", "position")
+    __slots__ = ("asked", "due_ms", "failures", "key", "lag", "leader_epoch", "position")
 
     def __init__(self, key: Key, leader_epoch: int) -> None:
         self.key = key
@@ -61,6 +61,19 @@ class Followed:
         self.due_ms: int | None = None
         """While it pauses."""
         self.failures = 0
+        self.lag: int | None = None
+        """To the leader's high watermark, when records came last; None before the first answer."""
+
+    def took(self, size: int, lag: int) -> None:
+        """So many bytes of records, with which its log is that far behind."""
+        if size or self.lag is None:
+            self.lag = lag
+
+    @property
+    def is_in_sync(self) -> bool:
+        """As far as a follower can tell. Throttles (KIP-73) spare such a replica, so that it stays
+        what it is."""
+        return self.lag == 0
 
 
 class Ask(NamedTuple):
@@ -173,6 +186,10 @@ class FetchPlan:
             self.unplaced[followed.key] = followed
 
     # Asking
+
+    def ready(self) -> list[Followed]:
+        """What the next fetch may be about."""
+        return list(self._ready.values())
 
     def wake(self, now_ms: int) -> None:
         """To be called before ``unplaced`` is looked at: pauses may be over."""

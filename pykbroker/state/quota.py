@@ -132,13 +132,16 @@ class Rate:
 
     def elapsed_ms(self, now_ms: int) -> int:
         """What the sum is divided by."""
-        self._purge(now_ms)
-        oldest_ms = min((sample.start_ms for sample in self._sample_list), default=now_ms)
-        elapsed_ms = now_ms - oldest_ms
+        elapsed_ms = self.age_ms(now_ms)
         missing = self.samples - 1 - elapsed_ms // self.window_ms
         if missing > 0:
             elapsed_ms += missing * self.window_ms
         return max(elapsed_ms, 1)
+
+    def age_ms(self, now_ms: int) -> int:
+        """Since the oldest sample that counts began."""
+        self._purge(now_ms)
+        return now_ms - min((sample.start_ms for sample in self._sample_list), default=now_ms)
 
     def _purge(self, now_ms: int) -> None:
         age_ms = self.samples * self.window_ms

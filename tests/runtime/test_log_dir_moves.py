@@ -252,21 +252,45 @@ async def test_a_move_that_the_last_stop_broke_off_is_begun_anew() -> None:
 async def test_the_rate_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_dir_moves, "SLICE_BYTES", 1000)
     path = make(replica_alter_log_dirs_io_max_bytes_per_second=1000)
-    for _ in range(4):
-        path.append(b"x" * 900)
+    for _ in range(5):
+        path.append(b"x" * 1400)
     path.replicas.move(PLACE, "/b")
     future = path.partition().future_log
     assert future is not None
+    copied = []
     async with moving(path):
-        await until(lambda: future.log_end_offset == 1)
-        for _ in range(50):
-            await checkpoint()
-        assert future.log_end_offset == 1
-        for copied in (2, 3, 4):
+        while home(path) != "/b":
+            for _ in range(50):
+                await checkpoint()
+            copied.append(future.log_end_offset)
             path.clock.advance(1000)
-            await until(lambda copied=copied: future.log_end_offset == copied)  # type: ignore[misc]
-        path.clock.advance(1000)
-        await until(lambda: home(path) == "/b")
+    # A batch of 1,471 bytes exceeds the rate until it has been two seconds, and so on.
+    assert copied == [1, 1, 2, 3, 3, 4, 5, 5, 5]
+
+
+async def test_the_rate_is_measured_over_the_windows_that_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies further back counts no more: the rest goes at once then."""
+    monkeypatch.setattr(log_dir_moves, "SLICE_BYTES", 1000)
+    path = make(
+        replica_alter_log_dirs_io_max_bytes_per_second=100,
+        alter_log_dirs_replication_quota_window_num=2,
+        alter_log_dirs_replication_quota_window_size_seconds=3,
+    )
+    for _ in range(2):
+        path.append(b"x" * 1400)
+    path.replicas.move(PLACE, "/b")
+    future = path.partition().future_log
+    assert future is not None
+    copied = []
+    async with moving(path):
+        while home(path) != "/b":
+            for _ in range(50):
+                await checkpoint()
+            copied.append(future.log_end_offset)
+            path.clock.advance(1000)
+    assert copied == [1] * 6 + [2] * 7
 
 
 async def test_targets_are_checked() -> None:

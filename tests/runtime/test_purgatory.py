@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pykbroker.runtime.purgatory import DELETE_RECORDS, FETCH, PRODUCE, AckWait, FetchWait, Wakeups
 from pykbroker.state.fetch_session import FetchEntry
+from pykbroker.state.types import NodeId
 from tests.support.data_path import DataPath, batch, broker_image, partition_image
 from wire.errors import ErrorCode
 from wire.messages.fetch import FetchPartition
@@ -229,7 +230,7 @@ class Fetched:
             path.replicas.counts,
             max_wait_ms=max_wait_ms,
             min_bytes=min_bytes,
-            is_follower=follower,
+            replica_id=NodeId(2 if follower else -1),
             isolation=isolation,
             watched=watched,
             answer=self._answer,

@@ -130,6 +130,8 @@ class Observer:
             return
         if self.truth.image.topic_names[key[0]] in self.unclean_topics:
             return
+        if new.leader in old.adding and not new.adding:
+            return  # It joined the ISR with this change; whether rightly, check_isr says.
         # Nobody is left who surely holds everything: the one who led last has the most.
         lost_tail = set(old.isr) | set(old.elr) <= set(old.replicas) - {new.leader, *new.elr}
         if new.leader not in old.last_known_elr or not lost_tail:

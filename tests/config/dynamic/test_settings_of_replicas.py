@@ -5,7 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.support.dynamic_settings import NAME, Member, Setting, changes, cluster, until
+from pykbroker.runtime.purgatory import FOLLOWER_FETCH
+from pykbroker.state.follower import FetchPlan, Followed
+from tests.support.dynamic_settings import NAME, Cluster, Member, Setting, changes, cluster, until
 from wire.errors import ErrorCode
 from wire.messages.metadata import (
     MetadataRequest,
@@ -76,3 +78,56 @@ async def test_partitions_are_shared_by_more_fetchers(setting: Setting) -> None:
         for name in names:
             await leader.produce(name=name)
             assert follower.log(name).log_end_offset == 2
+
+
+ONE_BATCH_A_FETCH = "replica.fetch.max.bytes=10"
+LASTING = "replication.quota.window.size.seconds=1000"
+"""What was sent once counts to the end of the test."""
+
+
+async def behind_a_throttle(brokers: Cluster, setting: Setting) -> tuple[Member, Member]:
+    """A leader with three batches, and a follower that may have the first of them."""
+    leader = await brokers.start(LASTING, node=1)
+    follower = await brokers.start(LASTING, ONE_BATCH_A_FETCH, node=2)
+    await leader.create(replicas=[1, 2])
+    await follower.stop()
+    for _ in range(3):
+        assert (await leader.produce()).error_code == ErrorCode.NONE
+    for side in ("leader", "follower"):
+        rate = Setting("broker", f"{side}.replication.throttled.rate")
+        await leader.alter(rate, 0, node=EVERYWHERE)
+    await leader.alter(setting, "0:1" if setting.name.startswith("leader") else "0:2")
+    follower = await brokers.start(LASTING, ONE_BATCH_A_FETCH, node=2)
+    await until(lambda: follower.log().log_end_offset == 1)
+    return leader, follower
+
+
+@changes("leader.replication.throttled.replicas")
+async def test_a_throttled_leader_sends_a_late_follower_nothing(setting: Setting) -> None:
+    async with cluster() as brokers:
+        leader, follower = await behind_a_throttle(brokers, setting)
+        expired = leader.broker.connections._broker.replicas.counts.expired
+        before = expired[FOLLOWER_FETCH]
+        await until(lambda: expired[FOLLOWER_FETCH] >= before + 3)
+        assert follower.log().log_end_offset == 1
+        await leader.alter(setting, "")
+        await until(lambda: follower.log().log_end_offset == 3)
+
+
+@changes("follower.replication.throttled.replicas")
+async def test_a_throttled_follower_that_is_late_does_not_ask(setting: Setting) -> None:
+    async with cluster() as brokers:
+        leader, follower = await behind_a_throttle(brokers, setting)
+        pauses: list[int] = []
+        pause = FetchPlan.pause
+
+        def noted(plan: FetchPlan, followed: Followed, until_ms: int) -> None:
+            pauses.append(until_ms)
+            pause(plan, followed, until_ms)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FetchPlan, "pause", noted)
+            await until(lambda: len(pauses) >= 2)
+        assert follower.log().log_end_offset == 1
+        await leader.alter(setting, "")
+        await until(lambda: follower.log().log_end_offset == 3)
