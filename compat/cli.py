@@ -81,13 +81,13 @@ def chosen_clients(names: Sequence[str] | None) -> list[str]:
         return list(NAMES)
     found: list[str] = []
     for name in names:
-        if name in FAMILIES:
-            found.extend(FAMILIES[name])
-        elif name in NAMES:
+        if name in NAMES:
             found.append(name)
+        elif name in FAMILIES:
+            found.extend(FAMILIES[name])
         else:
             fail(f"no client {name!r}: there are {', '.join(NAMES)}")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def fail(message: str) -> NoReturn:

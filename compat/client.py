@@ -101,8 +101,8 @@ class _Opened:
         self._do("open", **fields)
 
     def _do(self, verb: str, **fields: Any) -> Json:
-        """Waits longer than the command itself may."""
-        patience = PATIENCE_SECONDS + fields.get("timeout_ms", 0) / 1000
+        """Waits longer than the command itself may, and than clients do by default: a minute."""
+        patience = 2 * PATIENCE_SECONDS + fields.get("timeout_ms", 0) / 1000
         op = f"{self.kind}.{verb}"
         return self.driver.call(op, patience=patience, handle=self.handle, **fields)
 

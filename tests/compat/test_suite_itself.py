@@ -187,6 +187,7 @@ def test_what_is_chosen() -> None:
     assert {one.family for one in chosen_behaviours(["groups/*"])} == {"groups"}
     assert [one.name for one in chosen_behaviours(["static"])] == ["static membership"]
     assert chosen_clients(["go", "kcat"]) == [*FAMILIES["go"], "kcat"]
+    assert chosen_clients(["java", "java"]) == ["java"]
     assert chosen_clients(None) == list(NAMES)
     with pytest.raises(SystemExit):
         chosen_clients(["kafka-perl"])
