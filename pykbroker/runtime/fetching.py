@@ -320,7 +320,9 @@ def read_partition(
             return data, 0
     bound = log.high_watermark if isolation == HIGH_WATERMARK else partition.visible_end(isolation)
     offset = request.fetch_offset
-    if offset == bound:
+    if offset == bound or (
+        offset > log.log_end_offset and not only_leader and _may_be_lost(partition, request)
+    ):
         return _data(partition, b"", [] if isolation == TXN_COMMITTED else None), 0
     if max_bytes <= 0 and not min_one_batch:
         bound = 0  # The response is full; what is asked for is only how the partition stands.
@@ -338,6 +340,12 @@ def read_partition(
             for txn in found.aborted
         ]
     return _data(partition, found.records, aborted), len(found.records)
+
+
+def _may_be_lost(partition: Partition, request: FetchPartition) -> bool:
+    """A consumer that knows no epochs may take a follower for the leader that it was. What this
+    one does not have yet is not out of range for that (KAFKA-14255)."""
+    return not partition.is_leader and request.current_leader_epoch == NO_EPOCH
 
 
 def _data(

@@ -62,6 +62,26 @@ async def test_a_consumer_that_waits_at_a_follower_is_woken_by_the_high_watermar
         assert b"two" in bytes(found[0].records)
 
 
+async def test_what_a_follower_does_not_have_yet_is_out_of_range_for_who_knows_epochs_alone():
+    """Consumers without epochs, whose metadata are old, would begin anew else."""
+    async with brokers_in_process(*ALL) as cluster:
+        await cluster.create()
+        await cluster.produce_for_sure(b"one")
+        await agree(cluster, *ALL)
+        leader = cluster.leader()
+        follower = next(n for n in ALL if n != leader)
+        epoch = cluster.partition(leader).leader_epoch
+        told = await cluster.fetch(follower, 99)
+        assert (told.error_code, told.high_watermark, bytes(told.records)) == (
+            ErrorCode.NONE,
+            1,
+            b"",
+        )
+        for node, known in ((follower, epoch), (leader, -1), (leader, epoch)):
+            told = await cluster.fetch(node, 99, leader_epoch=known)
+            assert told.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
+
+
 async def test_records_are_deleted_on_all_replicas_before_that_is_answered():
     async with brokers_in_process(*ALL) as cluster:
         await cluster.create()

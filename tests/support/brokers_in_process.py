@@ -245,7 +245,8 @@ class Cluster:
     async def fetch(
         self, node: int, offset: int, *, topic: str = "t", index: int = 0, **options: Any
     ) -> Any:
-        """A consumer's; the partition's part of the answer."""
+        """A consumer's; the partition's part of the answer. Without ``leader_epoch`` it knows none."""
+        leader_epoch = options.pop("leader_epoch", -1)
         topic_id = self.services(node).images.current.topics[topic].topic_id
         request = FetchRequest(
             max_wait_ms=options.pop("max_wait_ms", 0),
@@ -255,7 +256,10 @@ class Cluster:
                     topic_id=topic_id,
                     partitions=[
                         FetchPartition(
-                            partition=index, fetch_offset=offset, partition_max_bytes=1 << 20
+                            partition=index,
+                            current_leader_epoch=leader_epoch,
+                            fetch_offset=offset,
+                            partition_max_bytes=1 << 20,
                         )
                     ],
                 )
