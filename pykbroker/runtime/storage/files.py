@@ -128,6 +128,9 @@ class LogFiles:
             segment.moved(target)
         if self.exists:
             self._context.disk.rename(self.folder, target)
+        self._unsynced_files = [
+            path.replace(self.folder, target, 1) for path in self._unsynced_files
+        ]
         self.folder = target
         self._unsynced_folders.append(self.log_directory)
 
@@ -176,13 +179,25 @@ class LogFiles:
 
     # Durability
 
-    def found_unsynced(self) -> None:
-        """The process that made the files did not live to sync them, nor perhaps their names."""
+    def truncated(self, last: Segment) -> None:
+        """What stands in place of what was cut off may be in the next segment, or be longer than
+        the one that was removed: before it counts as held, the old must be gone for good."""
+        if last.path not in self._unsynced_files:
+            self._unsynced_files.append(last.path)
+        if self.folder not in self._unsynced_folders:
+            self._unsynced_folders.append(self.folder)
+
+    def found_unsynced(self, recovery_point: int) -> None:
+        """The process that made the files did not live to sync them, nor perhaps their names, nor
+        what it had cut off before there."""
         if self.exists:
             self._unsynced_folders += [self.folder, self.log_directory]
+            first = self.index_of(recovery_point)
+            if first > 0:
+                self._unsynced_files.append(self.segments[first - 1].path)
 
     def take_unsynced_files(self) -> list[str]:
-        """Small ones beside the segments."""
+        """Small ones beside the segments, and segments that were cut."""
         paths, self._unsynced_files = self._unsynced_files, []
         return paths
 

@@ -380,6 +380,7 @@ class PartitionLog(LogState):
         self.files.drop_snapshots_above(offset)
         self.files.delete(reversed(gone), at_once=True)
         self.segments[-1].truncate(offset)
+        self.files.truncated(self.segments[-1])
         end = self.segments[-1].next_offset()
         self._ended_at(end)
         self.leader_epochs.truncate_from_end(end)

@@ -146,8 +146,8 @@ class LogState:
         self.recovery_point = loaded.recovery_point
         # Only the page cache may have what was found above: that says nothing for certain.
         self.durable_end_offset = max(self._allowed_end(), self.log_start_offset)
-        if self.recovery_point < self.log_end_offset:
-            self.files.found_unsynced()
+        if recover or self.recovery_point < self.log_end_offset:
+            self.files.found_unsynced(self.recovery_point)
         known_committed = self._checkpoint.high_watermark
         if recover and known_committed > self.log_end_offset:
             logger.warning(

@@ -10,7 +10,7 @@ from pykbroker.state.log.checkpoints import Checkpoint
 from pykbroker.state.log.names import LOG, segment_file
 from tests.simulation.disk import SimDisk
 from tests.support.faulty_disk import FaultyDisk
-from tests.support.storage import LogBox
+from tests.support.storage import LogBox, read_all
 
 
 def killed(disk: FaultyDisk | SimDisk, **settings: object) -> LogBox:
@@ -91,3 +91,36 @@ def test_nothing_that_counts_is_lost_when_the_power_goes_before_the_sync(seed: i
     held = box.open(recover=True, checkpoint=Checkpoint(recovery_point=2)).durable_end_offset
     disk.lose_power(Random(seed))
     assert box.open(recover=True).log_end_offset >= held
+
+
+def truncated_and_gone_on(disk: SimDisk, *, in_new_segment: bool, killed: bool) -> LogBox:
+    """Synced records of one leader are cut off, and synced ones of the next stand there."""
+    box = LogBox(disk, flush_messages=1)
+    for value in (b"one", b"two", b"three"):
+        box.append(value)
+    box.log.roll()
+    box.append(b"four")
+    box.append(b"five")
+    box.log.flush()
+    box.log.truncate_to(1)
+    if in_new_segment:
+        box.log.roll()
+    if killed:
+        disk.kill()
+        box.open(recover=True, checkpoint=Checkpoint(recovery_point=1))
+    for value in (b"TWO", b"THREE", b"FOUR"):
+        box.append(value)
+    box.log.flush()
+    return box
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("in_new_segment", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_cut_off_does_not_come_back(seed: int, in_new_segment: bool, killed: bool) -> None:
+    """Not in the segment that was cut and is written to no more, nor with one that was removed."""
+    disk = SimDisk()
+    box = truncated_and_gone_on(disk, in_new_segment=in_new_segment, killed=killed)
+    disk.lose_power(Random(seed))
+    box.open(recover=True, checkpoint=Checkpoint(recovery_point=4))
+    assert [r.value for r in read_all(box.log)] == [b"one", b"TWO", b"THREE", b"FOUR"]
