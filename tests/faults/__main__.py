@@ -1,4 +1,5 @@
-"""python -m tests.faults run --seed N --seconds S [--runs N] [--metadata etcd] [--strike NAME ...]
+"""python -m tests.faults run --seed N --seconds S [--runs N] [--metadata etcd] [--synced]
+    [--strike NAME ...]
 
 Runs from one seed on, each in a directory of its own, which is kept when the verdict is red.
 Exit code 0 when all of them are green. ``check FILES`` judges a history again.
@@ -30,6 +31,7 @@ def main() -> int:
     go.add_argument(
         "--metadata", choices=["etcd", "etcd3"], help="in an etcd that is started: one member or 3"
     )
+    go.add_argument("--synced", action="store_true", help="acknowledged when it is on the disks")
     go.add_argument("--strike", action="append", choices=sorted(STRIKES), default=[])
     go.add_argument("--directory", type=Path)
     again = commands.add_parser("check")
@@ -54,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
             directory,
             rate=options.rate,
             metadata=options.metadata,
+            synced=options.synced,
             strikes=options.strike,
         )
         try:

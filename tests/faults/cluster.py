@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.bare import Bare, Lost, Refused
+from tests.faults.platter import Platter
 from tests.faults.proxy import Proxy, Rule
 from tests.support.etcd import an_etcd
 from tests.support.process import PATIENCE_SECONDS, ROOT
@@ -23,6 +24,7 @@ from tests.support.process import PATIENCE_SECONDS, ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from random import Random
 
 STORE = "store"
 TIMINGS = {
@@ -120,7 +122,8 @@ class Process:
 class Cluster:
     """``metadata``: "etcd" and "etcd3" start one member or three, of which ``store`` is the one
     that is struck; without, ``store`` is a process that serves an SQLite store. Brokers reach it
-    through the proxy, ``store_address`` is where it is.
+    through the proxy, ``store_address`` is where it is. ``journaled`` brokers write down what they
+    have synced, so that their power can be cut.
     """
 
     def __init__(
@@ -131,8 +134,10 @@ class Cluster:
         settings: dict[str, str] | None = None,
         metadata: str | None = None,
         log_level: str = "info",
+        journaled: bool = False,
     ) -> None:
         self.directory = directory
+        self._journaled = journaled
         self.settings = TIMINGS | DEFAULTS | (settings or {})
         self.nodes = list(range(1, brokers + 1))
         self.proxy = Proxy({str(n): f"127.0.0.{10 + n}" for n in self.nodes})
@@ -182,7 +187,12 @@ class Cluster:
             "pykbroker.source.host": f"127.0.0.{10 + node}",
             **self.settings,
         }
-        command = [sys.executable, "-m", "pykbroker", "serve", "--node-id", str(node)]
+        command = [sys.executable, "-m"]
+        if self._journaled:
+            command += ["tests.faults.journaled", str(self._journal(node))]
+        else:
+            command += ["pykbroker"]
+        command += ["serve", "--node-id", str(node)]
         command += ["--metadata", metadata, "--data-dir", str(self.directory / "data")]
         command += ["--log-level", self._log_level]
         for name, value in settings.items():
@@ -301,6 +311,21 @@ class Cluster:
 
     def log_dir(self, node: int) -> Path:
         return self.directory / "data" / f"broker-{node}"
+
+    def _journal(self, node: int) -> Path:
+        return self.directory / "journals" / str(node)
+
+    def cut_power(self, *nodes: int, dice: Random) -> dict[str, int]:
+        """Of brokers, all at once; how much of what they had written that has cost."""
+        assert self._journaled
+        for node in nodes:
+            self.brokers[node].kill()
+        lost: dict[str, int] = {}
+        for node in nodes:
+            platter = Platter(self._journal(node), self.log_dir(node))
+            for kind, count in platter.cut_power(dice).items():
+                lost[kind] = lost.get(kind, 0) + count
+        return lost
 
     def __enter__(self) -> Cluster:
         return self

@@ -44,10 +44,11 @@ class RunOptions:
     directory: Path
     rate: int = 300
     metadata: str | None = None
+    synced: bool = False
+    """With ``log.flush.interval.messages=1``."""
     strikes: list[str] = field(default_factory=list)
     """These, in this order; without, by the seed."""
     floors: dict[str, int] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -85,7 +86,10 @@ def run(options: RunOptions) -> Outcome:
     recorder.write("config", now(), **config)
     dice = random.Random(options.seed)
     struck: list[str] = []
-    cluster = Cluster(options.directory, metadata=options.metadata, settings=options.settings)
+    settings = {"log.flush.interval.messages": "1"} if options.synced else {}
+    cluster = Cluster(
+        options.directory, metadata=options.metadata, settings=settings, journaled=True
+    )
     load: Load | None = None
     try:
         with cluster:
@@ -129,7 +133,7 @@ def _begin(cluster: Cluster, options: RunOptions, out: Path, recorder: Recorder)
 def _strike(scene: Scene, options: RunOptions, struck: list[str]) -> None:
     """One fault after another, with a short peace between them, until the time is over."""
     deadline = time.monotonic() + options.seconds
-    names = options.strikes or plan(scene.random, int(options.seconds))
+    names = options.strikes or plan(scene.random, int(options.seconds), synced=options.synced)
     for name in names:
         if time.monotonic() > deadline and not options.strikes:
             break

@@ -31,6 +31,9 @@ class Scene:
         self.cluster = cluster
         self.topics = topics
         self.names = [topic.name for topic in topics]
+        self.all_names = [*self.names, "__consumer_offsets"]
+        self.is_synced = cluster.settings["log.flush.interval.messages"] == "1"
+        """Records are acknowledged when they are on the disks."""
         self.recorder = recorder
         self.random = random
 
@@ -123,13 +126,44 @@ def kill_all(scene: Scene) -> None:
     nodes = list(scene.cluster.nodes)
     for node in nodes:
         scene.cluster.brokers[node].kill()
+    bring_all_back(scene, nodes)
+    scene.note("kill all", "", begins=False)
+
+
+def cut_power(scene: Scene) -> None:
+    """Of one broker, when every other has what it has: what was not synced is gone."""
+    if not scene.is_synced:
+        scene.cluster.wait_in_sync(*scene.all_names, when="before a power cut")
+    node = scene.random.choice((scene.leader(), scene.follower()))
+    scene.note("power cut", node, begins=True)
+    lost = scene.cluster.cut_power(node, dice=scene.random)
+    scene.linger(0.2, 2 * LEASE_S)
+    scene.bring_back(node)
+    if not scene.is_synced:
+        scene.cluster.wait_in_sync(*scene.all_names, when="after a power cut")
+    scene.note("power cut", f"{node} lost {lost}", begins=False)
+
+
+def cut_all_power(scene: Scene) -> None:
+    """Of all machines: nothing is promised but for what is synced before it is acknowledged."""
+    assert scene.is_synced
+    scene.note("power cut of all", "", begins=True)
+    nodes = list(scene.cluster.nodes)
+    scene.cluster.store.kill()
+    lost = scene.cluster.cut_power(*nodes, dice=scene.random)
+    scene.cluster.start_store()
+    bring_all_back(scene, nodes)
+    scene.note("power cut of all", lost, begins=False)
+
+
+def bring_all_back(scene: Scene, nodes: list[int]) -> None:
+    """In whatever order."""
     scene.random.shuffle(nodes)
     for node in nodes:
         scene.cluster.restart(node)
         scene.linger(0, 1)
     for node in nodes:
         scene.cluster.brokers[node].wait_for("Kafka Server started")
-    scene.note("kill all", "", begins=False)
 
 
 def kill_store(scene: Scene) -> None:
@@ -217,6 +251,8 @@ STRIKES: dict[str, tuple[Callable[[Scene], None], int]] = {
     "pause-leader": (pause_leader, 3),
     "pause-controller": (pause_controller, 1),
     "kill-all": (kill_all, 1),
+    "cut-power": (cut_power, 3),
+    "cut-all-power": (cut_all_power, 3),
     "kill-store": (kill_store, 2),
     "cut-between": (cut_between, 4),
     "isolate-leader": (isolate_leader, 2),
@@ -225,12 +261,14 @@ STRIKES: dict[str, tuple[Callable[[Scene], None], int]] = {
     "roll": (roll, 1),
 }
 """By name, with its weight."""
+ONLY_SYNCED = ("cut-all-power",)
 IN_TURN = (
     "kill-leader",
     "pause-leader",
     "cut-from-store",
     "kill-store",
     "isolate-leader",
+    "cut-power",
     "kill-controller",
     "cut-between",
     "kill-follower",
@@ -239,12 +277,13 @@ IN_TURN = (
 """A short run takes each of these at least once, as far as its time goes, shuffled by the seed."""
 
 
-def plan(random: Random, count: int) -> list[str]:
-    """Names of faults: each of the common ones, then by weight."""
-    first = list(IN_TURN)
+def plan(random: Random, count: int, *, synced: bool = False) -> list[str]:
+    """Names of faults: each of the common ones, then by weight. ``synced``: also those that only
+    what was synced survives."""
+    first = [*IN_TURN, *(ONLY_SYNCED if synced else ())]
     random.shuffle(first)
-    names = list(STRIKES)
-    weights = [weight for _, weight in STRIKES.values()]
+    names = [name for name in STRIKES if synced or name not in ONLY_SYNCED]
+    weights = [STRIKES[name][1] for name in names]
     more = max(0, count - len(first))
     return [*first, *random.choices(names, weights, k=more)][:count]
 
