@@ -245,7 +245,7 @@ class Cluster:
     async def fetch(
         self, node: int, offset: int, *, topic: str = "t", index: int = 0, **options: Any
     ) -> Any:
-        """A consumer's; the partition's part of the answer. Without ``leader_epoch`` it knows none."""
+        """A consumer's, which knows no epochs without ``leader_epoch``; the partition's answer."""
         leader_epoch = options.pop("leader_epoch", -1)
         topic_id = self.services(node).images.current.topics[topic].topic_id
         request = FetchRequest(
