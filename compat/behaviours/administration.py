@@ -221,7 +221,7 @@ def group_offsets(case: Case) -> None:
     "listOffsets: earliest, latest, by timestamp.", needs="admin.list_offsets produce timestamps"
 )
 def list_offsets(case: Case) -> None:
-    admin, topic = case.admin(), case.topic()
+    admin, topic = case.admin(), case.topic(retention_ms=-1)
     producer = case.producer()
     base = 1_700_000_000_000
     for number in range(5):
@@ -233,7 +233,7 @@ def list_offsets(case: Case) -> None:
 
 @behaviour("listOffsets: maxTimestamp.", needs="admin.list_offsets produce timestamps")
 def max_timestamp(case: Case) -> None:
-    admin, topic = case.admin(), case.topic()
+    admin, topic = case.admin(), case.topic(retention_ms=-1)
     producer = case.producer()
     base = 1_700_000_000_000
     for number in (0, 9, 4):

@@ -36,7 +36,7 @@ def offsets_are_contiguous(case: Case) -> None:
     needs="produce consume offsets_for_times timestamps",
 )
 def offsets_by_time(case: Case) -> None:
-    topic = case.topic(message_timestamp_type="CreateTime")
+    topic = case.topic(message_timestamp_type="CreateTime", retention_ms=-1)
     times = [1_700_000_000_000 + n * HOUR_MS for n in range(10)]
     sent = case.producer().send(
         *(Record(topic=topic, value=b"x", timestamp=at, partition=0) for at in times)

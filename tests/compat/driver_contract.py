@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,11 +22,15 @@ from tests.support.process import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from compat.driver import Json
+
 _NAMES = itertools.count(1)
-TIME = 1_700_000_000_000
+TIME = int(time.time()) * 1000 - 60_000  # older records might be deleted meanwhile
 FULL = Record(
     key=b"k", value=b"v", headers=(("h", b"1"), ("h", None), ("", b"")), timestamp=TIME, partition=1
 )
+CREATES_WHAT_IT_ASKS_FOR = ("aiokafka", "kcat")
+"""These let the broker create a topic that they ask about."""
 ADMIN_OPS = (
     "create_topics",
     "delete_topics",
@@ -126,26 +132,42 @@ def refuses_what_is_malformed(bench: Bench) -> None:
     assert code_of(lambda: bench.assigned("t", no_such_setting=1)) == "UNSUPPORTED"
 
 
+def fullest(bench: Bench, producer: Producer, topic: str) -> Record:
+    """Sends the record that has most of what this client can send; as it was sent."""
+    full = replace(FULL, topic=topic)
+    if "timestamps" not in bench.has:
+        (sent,) = producer.send(full)
+        assert sent.error is not None
+        assert sent.error.code == "UNSUPPORTED"
+        full = replace(full, timestamp=None)
+    nulls_without = tuple(h for h in full.headers if h[1] is not None)
+    named = tuple(h for h in full.headers if h[0])
+    for headers in (full.headers, named, nulls_without, ()):
+        record = replace(full, headers=headers)
+        (sent,) = producer.send(record)
+        if sent.error is None:
+            assert (sent.partition, sent.offset) == (1, 0)
+            return record
+        assert sent.error.code in ("CLIENT", "UNSUPPORTED"), headers
+    raise AssertionError("not even a record without headers")
+
+
 def sends_and_takes_whole_records(bench: Bench) -> None:
     topic = bench.topic()
     producer = bench.producer()
-    sent = producer.send(
-        Record(**FULL.__dict__ | {"topic": topic}),
-        Record(topic=topic, partition=1, key=b"", value=None),
-        each=True,
-    )
-    assert [(s.partition, s.offset, s.error) for s in sent] == [(1, 0, None), (1, 1, None)]
+    record = fullest(bench, producer, topic)
+    assert bool(record.headers) == ("headers" in bench.has)
+    null = Record(topic=topic, partition=1, key=b"key", value=None)
+    assert [(s.partition, s.offset, s.error) for s in producer.send(null)] == [(1, 1, None)]
     producer.close()
     consumer = bench.assigned(topic)
     whole, empty = consumer.take(2)
     assert (whole.partition, whole.offset) == (1, 0)
     assert (whole.key, whole.value) == (b"k", b"v")
-    if "headers" in bench.has:
-        told = tuple((name, value or None) for name, value in FULL.headers)
-        # Some clients cannot tell what is empty from what is absent.
-        assert whole.headers in (FULL.headers, told)
-    if "timestamps" in bench.has:
-        assert whole.timestamp == TIME
+    told = tuple((name, value or None) for name, value in record.headers)
+    # Some clients cannot tell what is empty from what is absent.
+    assert whole.headers in (record.headers, told)
+    assert whole.timestamp == TIME or record.timestamp is None
     assert whole.timestamp_type in ("create", None)
     assert empty.value is None
     assert consumer.upto(1, 0) == []
@@ -217,7 +239,8 @@ def seeks_and_pauses(bench: Bench) -> None:
     producer.put(topic, b"0", b"1", b"2", partition=0)
     consumer = bench.assigned(topic, 1)
     assert [r.offset for r in consumer.take(3)] == [0, 1, 2]
-    assert consumer.position(topic, 0) == 3
+    if "manual_commit" in bench.has:  # whoever cannot say where it is cannot commit it either
+        assert consumer.position(topic, 0) == 3
     consumer.seek(topic, 0, 1)
     assert [r.offset for r in consumer.take(2)] == [1, 2]
     consumer.seek(topic, 0, "earliest")
@@ -240,7 +263,8 @@ def seeks_and_pauses(bench: Bench) -> None:
 def looks_offsets_up(bench: Bench) -> None:
     topic = bench.topic(1)
     producer = bench.producer()
-    producer.put(topic, b"0", b"1", partition=0, timestamp=TIME)
+    has_times = "timestamps" in bench.has
+    producer.put(topic, b"0", b"1", partition=0, **({"timestamp": TIME} if has_times else {}))
     producer.close()
     consumer = bench.assigned(topic, 1)
     if "offsets_for_times" in bench.has:
@@ -268,9 +292,7 @@ def joins_groups_and_commits(bench: Bench) -> None:
         producer.close()
         consumer = bench.member(topic, group, **({"assignor": assignor} if assignor else {}))
         if "events" in bench.has:
-            (assigned, *_) = consumer.events("assigned")
-            found = {(p["topic"], p["partition"]) for p in assigned["partitions"]}
-            assert found == {(topic, 0), (topic, 1)} == consumer.assignment()
+            assigned = events_of_assignment(consumer, {(topic, 0), (topic, 1)})
             if "generation" in bench.has:
                 assert assigned["generation"] >= 1
                 assert assigned["member_id"]
@@ -278,6 +300,20 @@ def joins_groups_and_commits(bench: Bench) -> None:
         if "manual_commit" in bench.has:
             commits(bench, consumer, topic)
         consumer.close()
+
+
+def events_of_assignment(consumer: Consumer, wanted: set[tuple[str, int]]) -> Json:
+    """Until all is assigned, for which some clients need two rounds; the last event of it."""
+    events: list[Json] = []
+
+    def is_assigned() -> bool:
+        events.extend(e for e in consumer.events("assigned") if e["event"] == "assigned")
+        named = {(p["topic"], p["partition"]) for e in events for p in e["partitions"]}
+        return named == wanted
+
+    eventually(is_assigned, what="the assignment")
+    assert consumer.assignment() == wanted
+    return events[-1]
 
 
 def commits(bench: Bench, consumer: Consumer, topic: str) -> None:
@@ -294,7 +330,7 @@ def commits(bench: Bench, consumer: Consumer, topic: str) -> None:
     asked = [{"topic": topic, "partition": 1}]
     answer = bench.driver.call("consumer.committed", handle=consumer.handle, partitions=asked)
     assert answer["offsets"][f"{topic}-1"]["offset"] == 0
-    assert answer["offsets"][f"{topic}-1"]["metadata"] == "why"
+    assert answer["offsets"][f"{topic}-1"].get("metadata", "why") == "why"
 
 
 def commits_by_itself(bench: Bench) -> None:
@@ -306,7 +342,8 @@ def commits_by_itself(bench: Bench) -> None:
     producer.close()
     consumer = bench.member(topic, group, auto_commit=True, auto_commit_interval_ms=100)
     consumer.take(2)
-    eventually(lambda: consumer.committed((topic, 0)) == {(topic, 0): 2}, what="the commit")
+    if "manual_commit" in bench.has:
+        eventually(lambda: consumer.committed((topic, 0)) == {(topic, 0): 2}, what="the commit")
     consumer.close()
 
 
@@ -358,8 +395,10 @@ def manages_topics(bench: Bench) -> None:
     if "admin.list_topics" in has:
         assert topic in admin.do("list_topics")["topics"]
     if "admin.describe_topics" in has:
-        told = admin.do("describe_topics", topics=[topic, "nobody"])["topics"]
-        assert told["nobody"]["error"]["code"] == "UNKNOWN_TOPIC_OR_PARTITION"
+        nobody = bench.fresh()
+        told = admin.do("describe_topics", topics=[topic, nobody])["topics"]
+        if "error" in told[nobody] or bench.name not in CREATES_WHAT_IT_ASKS_FOR:
+            assert told[nobody]["error"]["code"] == "UNKNOWN_TOPIC_OR_PARTITION"
         first = told[topic]["partitions"][0]
         assert (first["partition"], first["leader"]) == (0, 1)
         assert (first["replicas"], first["isr"]) == ([1], [1])
@@ -399,7 +438,9 @@ def manages_configs_and_the_cluster(bench: Bench) -> None:
 def manages_offsets(bench: Bench) -> None:
     admin, has, topic = bench.admin(), bench.has, bench.topic(1)
     producer = bench.producer()
-    producer.put(topic, b"0", b"1", b"2", partition=0, timestamp=TIME)
+    has_times = "timestamps" in has
+    times = {"timestamp": TIME} if has_times else {}
+    producer.put(topic, b"0", b"1", b"2", partition=0, **times)
     producer.close()
     if "admin.list_offsets" in has:
         assert admin.end_offset(topic, 0, "earliest") == 0
@@ -408,7 +449,7 @@ def manages_offsets(bench: Bench) -> None:
     if "admin.delete_records" in has:
         told = admin.do("delete_records", offsets={f"{topic}-0": 2})["offsets"][f"{topic}-0"]
         assert told.get("low_watermark", 2) == 2
-        assert admin.end_offset(topic, 0, "earliest") == 2 or "admin.list_offsets" not in has
+        assert "admin.list_offsets" not in has or admin.end_offset(topic, 0, "earliest") == 2
     admin.close()
 
 

@@ -26,7 +26,8 @@ from confluent_kafka.admin import (
 )
 
 from compat.drivers.python.buffer import read_offsets
-from compat.drivers.python.confluent_words import CLIENT_SETTINGS, explain, explain_error, to_commit
+from compat.drivers.python.confluent_words import explain, explain_error, to_commit
+from compat.drivers.python.librdkafka_settings import CLIENT_SETTINGS
 from compat.drivers.python.service import Handle
 from compat.drivers.python.words import (
     Json,

@@ -21,14 +21,9 @@ from confluent_kafka import (
 
 from compat.drivers.python.buffer import Fetched, Next, one_of
 from compat.drivers.python.confluent_admin import Admin
-from compat.drivers.python.confluent_words import (
-    consumer_settings,
-    explain,
-    explain_error,
-    producer_settings,
-    to_commit,
-)
+from compat.drivers.python.confluent_words import explain, explain_error, to_commit
 from compat.drivers.python.consuming import SteeredConsumer
+from compat.drivers.python.librdkafka_settings import consumer_settings, producer_settings
 from compat.drivers.python.producing import Landed, Outgoing, SendingProducer
 from compat.drivers.python.service import Service
 from compat.drivers.python.words import Json, Partition, encode, name_of, pairs

@@ -116,6 +116,7 @@ class Producer(SendingProducer):
             kind = chosen("partitioner", config["partitioner"], PARTITIONERS)
             settings["partitioner"] = kind()
         self._producer = KafkaProducer(**settings)
+        self._is_answered = self._producer.config["acks"] != 0
 
     def start(self, record: Outgoing) -> Callable[[], Landed]:
         future = self._producer.send(
@@ -129,7 +130,9 @@ class Producer(SendingProducer):
 
         def wait() -> Landed:
             told = future.get()
-            return Landed(told.partition, told.offset, told.timestamp)
+            # Without an answer it says 0.
+            offset = told.offset if self._is_answered else -1
+            return Landed(told.partition, offset, told.timestamp)
 
         return wait
 

@@ -56,6 +56,7 @@ class Service:
         partitioner: str | None,
         capabilities: Iterable[str],
         kinds: Mapping[str, type[Handle]],
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
         offered = [f"admin.{op}" for op in offered_by(kinds.get("admin"), "admin")]
         self._hello: Json = {
@@ -66,6 +67,7 @@ class Service:
             "capabilities": [*capabilities, *offered],
         }
         self._kinds = kinds
+        self._at_end = at_end
         self._open: dict[str, _HandleThread] = {}
         self._writing = threading.Lock()
         # What a client prints is not for the suite.
@@ -85,6 +87,7 @@ class Service:
                 self._dispatch(command)
             except CommandError as error:
                 self.fail(command, error)
+        self._at_end()
         os._exit(0)
 
     def _dispatch(self, command: Any) -> None:
