@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from compat.client import Admin, Consumer, Producer
 from compat.driver import PATIENCE_SECONDS, Driver, DriverError, DriverGone
 from compat.suite import Unavailable
+from compat.target import NotKafka, partitions_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ class Case:
             lambda: self._made(name, partitions, replication or self.replication, named),
             f"the topic {name}",
         )
-        self.wait_for(lambda: self._has_leaders(name, partitions), f"leaders of {name}")
+        self.wait_until_known(name, partitions)
         return name
 
     def _made(self, name: str, partitions: int, replication: int, configs: dict[str, str]) -> bool:
@@ -85,14 +86,23 @@ class Case:
                 raise
         return True
 
+    def wait_until_known(self, topic: str, partitions: int = 1) -> None:
+        self.wait_for(lambda: self._is_known(topic, partitions), f"leaders of {topic} everywhere")
+
     def group(self) -> str:
         name = self.name("group")
         self._groups.append(name)
         return name
 
-    def _has_leaders(self, topic: str, partitions: int) -> bool:
-        described = self.setup.describe_topic(topic)["partitions"]
-        return len(described) == partitions and all(p["leader"] >= 0 for p in described)
+    def _is_known(self, topic: str, partitions: int) -> bool:
+        """To every broker that runs: whichever a client asks."""
+        known = []
+        for address in self.bootstrap.split(","):
+            try:
+                known.append(partitions_known(address, topic))
+            except NotKafka:
+                continue  # struck by the behaviour
+        return bool(known) and all(count == partitions for count in known)
 
     # Clients
 

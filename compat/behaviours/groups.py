@@ -186,15 +186,13 @@ def cooperative_assignor(case: Case) -> None:
 def regex_subscription(case: Case) -> None:
     prefix = case.name("regex")
     case.setup.create_topic(f"{prefix}-a", 1, case.replication)
+    case.wait_until_known(f"{prefix}-a")
     consumer = case.matching(f"^{prefix}-.*", group=case.group(), metadata_max_age_ms=1000, **SHORT)
     producer = case.producer()
     producer.put(f"{prefix}-a", b"first")
     same("of the first topic", consumer.take(1)[0].value, b"first")
     case.setup.create_topic(f"{prefix}-b", 1, case.replication)
-    case.wait_for(
-        lambda: case.setup.describe_topic(f"{prefix}-b")["partitions"][0]["leader"] >= 0,
-        "a leader of the second topic",
-    )
+    case.wait_until_known(f"{prefix}-b")
     producer.put(f"{prefix}-b", b"second")
     same("of the one that came later", consumer.take(1)[0].value, b"second")
     consumer.close()
