@@ -148,7 +148,11 @@ class Case:
         driver: Driver | None = None,
         **config: Any,
     ) -> Consumer:
-        """Without membership: partitions (0, if none is named) from an offset."""
+        """Partitions (0, if none is named) from an offset, without membership. A client that only
+        has groups reads the whole topic from its beginning, in a group of its own."""
+        reading = driver or self.driver
+        if "consume" not in reading.capabilities and offset == "earliest":
+            return self.consumer(topic, driver=driver, group=self.group(), **config)
         config = {"bootstrap": self.bootstrap} | config
         assign = [
             {"topic": topic, "partition": partition, "offset": offset}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from compat.case import Case
 from compat.driver import DriverGone
 from compat.suite import Unavailable
+from compat.traits import TRAITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,9 +93,10 @@ class Runner:
             return ClientInfo(name, missing=str(gone).strip().splitlines()[-1])
         finally:
             case.close()
-        return ClientInfo(
-            name, hello["version"], hello.get("language", ""), frozenset(hello["capabilities"])
-        )
+        offered = frozenset(hello["capabilities"])
+        if offered & {"consume", "groups"}:
+            offered |= {"read"}
+        return ClientInfo(name, hello["version"], hello.get("language", ""), offered)
 
     def _case(self, client: str) -> Case:
         return Case(self.target, client, self._commands, self._setup, self._control)
@@ -131,6 +133,9 @@ class Runner:
             return Result(client, one.full_name, Outcome.SKIPPED, detail=info.missing)
         if one.clients is not None and client not in one.clients:
             return Result(client, one.full_name, Outcome.NOT_OFFERED, detail="of other clients")
+        trait = TRAITS.get((client, one.full_name))
+        if trait is not None:
+            return Result(client, one.full_name, Outcome.NOT_OFFERED, detail=f"the client {trait}")
         lacking = one.needs - info.capabilities
         if lacking:
             detail = "the client has no " + ", ".join(sorted(lacking))

@@ -8,8 +8,9 @@
     def order_within_a_partition(case: Case) -> None: ...
 
 The first argument is the promise in Kafka's words. ``needs`` names capabilities of PROTOCOL.md that
-the client must offer, ``apis`` what the broker must advertise, ``brokers`` how many there must be,
-``control`` that they can be killed and started again.
+the client must offer (``read`` is either of ``consume`` and ``groups``), ``apis`` what the broker
+must advertise, ``brokers`` how many there must be, ``control`` that they can be killed and started
+again.
 """
 
 from __future__ import annotations

@@ -99,10 +99,10 @@ def partitions_known(address: str, topic: str) -> int:
     at = _after_string(answer, at + 2) + 1
     (partitions,) = struct.unpack_from(">i", answer, at)
     at += 4
-    led: int = 0
+    led = 0
     for _ in range(partitions):
         error_code, _, leader = struct.unpack_from(">hii", answer, at)
-        led += int(leader >= 0 and error_code == 0)
+        led += 1 if leader >= 0 and error_code == 0 else 0
         at += 10
         for _ in range(2):  # replicas, those in sync
             at += 4 + 4 * struct.unpack_from(">i", answer, at)[0]
@@ -110,4 +110,5 @@ def partitions_known(address: str, topic: str) -> int:
 
 
 def _after_string(data: memoryview, at: int) -> int:
-    return at + 2 + max(0, struct.unpack_from(">h", data, at)[0])
+    (length,) = struct.unpack_from(">h", data, at)
+    return at + 2 + max(0, int(length))

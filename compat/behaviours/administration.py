@@ -80,7 +80,7 @@ def topics_that_are_refused(case: Case) -> None:
     same("one that exists", code(name=there), "TOPIC_ALREADY_EXISTS")
     for bad in ("a/b", "with space", "..", "x" * 250):
         holds(f"{bad[:12]!r}", code(name=bad) in ("INVALID_TOPIC_EXCEPTION", "CLIENT"))
-    same("no partitions", code(partitions=0) in ("INVALID_PARTITIONS", "CLIENT"), True)
+    same("-2 partitions", code(partitions=-2) in ("INVALID_PARTITIONS", "CLIENT"), True)
     same("99 replicas", code(replication=99), "INVALID_REPLICATION_FACTOR")
     same("a bad value", code(configs={"retention.ms": "soon"}), "INVALID_CONFIG")
     same("an unknown config", code(configs={"no.such.config": "1"}), "INVALID_CONFIG")

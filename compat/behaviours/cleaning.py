@@ -26,7 +26,7 @@ def _roll(producer: Producer, topic: str, filler: str) -> None:
 @behaviour(
     "cleanup.policy=compact: Kafka will always retain at least the last known value for each "
     "message key; offsets and order stay, a tombstone deletes.",
-    needs="produce consume",
+    needs="produce read",
     seconds=240,
 )
 def compaction(case: Case) -> None:
@@ -80,7 +80,7 @@ def compacted_topics_need_keys(case: Case) -> None:
 @behaviour(
     "retention.bytes: old log segments are discarded to free up space; the log start offset "
     "rises, and a reader begins there.",
-    needs="produce consume",
+    needs="produce read",
     seconds=240,
 )
 def retention_by_size(case: Case) -> None:

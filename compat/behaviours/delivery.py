@@ -43,7 +43,7 @@ def _numbers(values: list[bytes | None]) -> list[int]:
 @behaviour(
     "enable.idempotence: the producer will ensure that exactly one copy of each message is "
     "written in the stream, across retries, and in order with five requests in flight.",
-    needs="produce consume idempotent",
+    needs="produce read idempotent",
     control=True,
     seconds=300,
 )
@@ -57,7 +57,7 @@ def idempotence_across_a_forced_retry(case: Case) -> None:
 @behaviour(
     "max.in.flight.requests.per.connection=1: order is kept under retries, though records may be "
     "repeated.",
-    needs="produce consume",
+    needs="produce read",
     control=True,
     seconds=300,
 )

@@ -59,7 +59,7 @@ def values_in(case: Case, topic: str) -> list[bytes | None]:
 
 @strike(
     "acks=all: the record will not be lost as long as at least one in-sync replica remains alive.",
-    needs="produce consume",
+    needs="produce read",
 )
 def acks_all_survives_the_leader(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)
@@ -82,7 +82,7 @@ def acks_all_survives_the_leader(case: Case) -> None:
 @strike(
     "acks=1: the leader acknowledges without awaiting the followers; should it fail immediately "
     "after, before they have replicated it, the record is lost.",
-    needs="produce consume",
+    needs="produce read",
 )
 def acks_one_dies_with_the_leader(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)
@@ -97,7 +97,7 @@ def acks_one_dies_with_the_leader(case: Case) -> None:
 @strike(
     "acks=0: the producer will not wait for any acknowledgment; no guarantee can be made that the "
     "server has received the record, the offset given back is -1, and nobody tells of a loss.",
-    needs="produce consume acks0",
+    needs="produce read acks0",
 )
 def acks_zero_loses_silently(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)
@@ -143,7 +143,7 @@ def _no_idempotence(case: Case) -> dict[str, Any]:
 @strike(
     "min.insync.replicas with acks=all: if this minimum cannot be met, the producer will raise "
     "NotEnoughReplicas; it goes on when the replicas are back.",
-    needs="produce consume",
+    needs="produce read",
 )
 def not_enough_replicas(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)
@@ -172,7 +172,7 @@ def not_enough_replicas(case: Case) -> None:
 
 @strike(
     "A clean stop of the leader hands its partitions over: no send fails.",
-    needs="produce consume",
+    needs="produce read",
 )
 def clean_stop_of_the_leader(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)

@@ -16,7 +16,7 @@ HOUR_MS = 3_600_000
 @behaviour(
     "Each message in a partition is assigned a sequential id number called the offset that "
     "uniquely identifies each record within the partition.",
-    needs="produce consume partitions_explicit",
+    needs="produce read partitions_explicit",
 )
 def offsets_are_contiguous(case: Case) -> None:
     topic = case.topic(partitions=3)
@@ -140,7 +140,7 @@ def reset_none(case: Case) -> None:
 @behaviour(
     "deleteRecords: delete records whose offset is smaller than the given offset of the "
     "corresponding partition.",
-    needs="produce consume",
+    needs="produce read",
 )
 def records_deleted(case: Case) -> None:
     topic = case.topic()
@@ -165,7 +165,7 @@ def position_out_of_range(case: Case) -> None:
 
 @behaviour(
     "Deleted records stay deleted, offsets go on: an empty log does not begin again at 0.",
-    needs="produce consume",
+    needs="produce read",
 )
 def offsets_after_deleting_all(case: Case) -> None:
     topic = case.topic()

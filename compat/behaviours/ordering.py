@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @behaviour(
     "Messages sent by a producer to a particular topic partition will be appended in the order "
     "they are sent.",
-    needs="produce consume",
+    needs="produce read",
 )
 def order_within_a_partition(case: Case) -> None:
     topic = case.topic()
@@ -26,7 +26,7 @@ def order_within_a_partition(case: Case) -> None:
     same("their offsets", [r.offset for r in read], list(range(500)))
 
 
-@behaviour("Records with the same key are sent to the same partition.", needs="produce consume")
+@behaviour("Records with the same key are sent to the same partition.", needs="produce read")
 def same_key_same_partition(case: Case) -> None:
     topic = case.topic(partitions=6)
     keys = [b"key-%d" % number for number in range(40)]

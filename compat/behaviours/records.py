@@ -18,7 +18,7 @@ TOO_LARGE = ("MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
 
 @behaviour(
     "Records carry a key and a value of any bytes; both may be null or empty.",
-    needs="produce consume",
+    needs="produce read",
 )
 def null_and_empty(case: Case) -> None:
     topic = case.topic()
@@ -38,7 +38,7 @@ def null_and_empty(case: Case) -> None:
 
 @behaviour(
     "Headers: an ordered list of names with values, which may be null; names may repeat.",
-    needs="produce consume headers",
+    needs="produce read headers",
 )
 def headers(case: Case) -> None:
     topic = case.topic()
@@ -55,7 +55,7 @@ def headers(case: Case) -> None:
     same("no headers", second.headers, ())
 
 
-@behaviour("A header's value may be null.", needs="produce consume headers")
+@behaviour("A header's value may be null.", needs="produce read headers")
 def null_headers(case: Case) -> None:
     topic = case.topic()
     try:
@@ -70,7 +70,7 @@ def null_headers(case: Case) -> None:
 @behaviour(
     "max.message.bytes: the largest record batch size allowed by Kafka; a record of 1 MB fits "
     "under the default limit.",
-    needs="produce consume",
+    needs="produce read",
 )
 def one_megabyte(case: Case) -> None:
     topic = case.topic()
@@ -85,7 +85,7 @@ def one_megabyte(case: Case) -> None:
 @behaviour(
     "MESSAGE_TOO_LARGE: the request included a message larger than the max message size the "
     "server will accept. Nothing of it is stored.",
-    needs="produce consume",
+    needs="produce read",
 )
 def over_the_limit(case: Case) -> None:
     topic = case.topic(max_message_bytes=100_000)
@@ -110,7 +110,7 @@ def larger_than_the_fetch(case: Case) -> None:
 
 @behaviour(
     "message.timestamp.type=CreateTime: the timestamp is the producer's.",
-    needs="produce consume timestamps",
+    needs="produce read timestamps",
 )
 def create_time(case: Case) -> None:
     topic = case.topic(message_timestamp_type="CreateTime")
@@ -124,7 +124,7 @@ def create_time(case: Case) -> None:
 @behaviour(
     "message.timestamp.type=LogAppendTime: the timestamp is the broker's, whatever the producer "
     "said.",
-    needs="produce consume timestamps",
+    needs="produce read timestamps",
 )
 def log_append_time(case: Case) -> None:
     topic = case.topic(message_timestamp_type="LogAppendTime")
@@ -160,7 +160,7 @@ def partition_that_is_not_there(case: Case) -> None:
     holds("refused", code in allowed, code)
 
 
-@behaviour("A burst of many records arrives whole.", needs="produce consume")
+@behaviour("A burst of many records arrives whole.", needs="produce read")
 def ten_thousand_records(case: Case) -> None:
     topic = case.topic(partitions=4)
     done = case.producer(linger_ms=5).fill(topic, 10_000, size=200, keys=97)

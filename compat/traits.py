@@ -1,0 +1,18 @@
+"""What single clients do in their own way, whatever the broker: found with Apache Kafka too.
+
+A behaviour that a client cannot show for such a reason is not run with it; the matrix says so.
+"""
+
+from __future__ import annotations
+
+TRAITS: dict[tuple[str, str], str] = {
+    ("sarama", "offsets/position out of range"): (
+        "has no auto.offset.reset where it reads without a group: it reports the error"
+    ),
+    ("kafka-go", "ordering/same key same partition"): (
+        "spreads records over partitions in turn, whatever their keys, unless told otherwise"
+    ),
+    ("kafka-go", "records/null and empty"): "makes empty keys and values null",
+    ("confluent-javascript", "records/null and empty"): "makes empty keys and values null",
+}
+"""By client and behaviour; each completes the sentence "the client ..."."""
