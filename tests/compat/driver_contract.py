@@ -51,7 +51,7 @@ ADMIN_OPS = (
     "elect_leaders",
 )
 
-WITHOUT_METADATA = ("kafka-go",)
+WITHOUT_METADATA = ("kafka-go", "platformatic")
 """Clients whose commits carry none."""
 
 

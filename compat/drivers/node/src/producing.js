@@ -30,6 +30,15 @@ export class Producing {
   }
 
   /**
+   * Why the client has no way to send a record, if so.
+   * @param {Outgoing} _record
+   * @returns {DriverError|undefined}
+   */
+  refusal(_record) {
+    return undefined
+  }
+
+  /**
    * The same for `fill`, which does not ask which record an outcome is of.
    * @param {Outgoing[]} records
    */
@@ -40,9 +49,16 @@ export class Producing {
   async send({ records, each = false }) {
     const outgoing = records.map(fromLine)
     const outcomes = []
-    if (each) for (const record of outgoing) outcomes.push(...(await this.deliver([record])))
-    else outcomes.push(...(await this.deliver(outgoing)))
+    if (each) for (const record of outgoing) outcomes.push(...(await this.#deliverable([record])))
+    else outcomes.push(...(await this.#deliverable(outgoing)))
     return { sent: outcomes.map(one => (one instanceof DriverError ? { error: one } : one)) }
+  }
+
+  /** Delivers what the client can say; what it cannot stands in its place as well. */
+  async #deliverable(records) {
+    const refusals = records.map(record => this.refusal(record))
+    const outcomes = await this.deliver(records.filter((_, i) => !refusals[i]))
+    return refusals.map(refusal => refusal ?? /** @type {any} */ (outcomes.shift()))
   }
 
   async fill({ topic, count, size, prefix, partition, keys }) {

@@ -68,10 +68,7 @@ const IS_A = {
 
 /** @param {any} command */
 function validate(command) {
-  const fields = Object.hasOwn(OPS, command.op) ? OPS[command.op] : undefined
-  if (fields === undefined) throw badCommand(`no op ${command.op}`)
-  if (typeof command.handle !== 'string') throw badCommand('no handle')
-  for (const [field, type] of Object.entries(fields)) {
+  for (const [field, type] of Object.entries(OPS[command.op])) {
     const name = field.replace('?', '')
     const value = command[name]
     if (name !== field && (value === undefined || value === null)) continue
@@ -103,7 +100,6 @@ class Server {
       return this.fail(null, badCommand(String(error)))
     }
     try {
-      validate(command)
       write({ id: command.id, ok: true, result: await this.perform(command) })
     } catch (error) {
       this.fail(command.id, this.explain(error))
@@ -122,6 +118,8 @@ class Server {
   }
 
   perform(command) {
+    if (!Object.hasOwn(OPS, command.op)) throw badCommand(`no op ${command.op}`)
+    if (typeof command.handle !== 'string') throw badCommand('no handle')
     const [kind, method] = command.op.split('.')
     if (method === 'open') return this.open(kind, command)
     const handle = this.handles.get(command.handle)
@@ -129,12 +127,14 @@ class Server {
     return this.inOrder(handle, () => {
       if (this.handles.get(command.handle) !== handle) throw badCommand(`${command.handle} is closed`)
       if (typeof handle.object[method] !== 'function') throw unsupported(command.op)
+      validate(command)
       if (method === 'close') this.handles.delete(command.handle)
       return handle.object[method](command)
     })
   }
 
   open(kind, command) {
+    validate(command)
     const name = command.handle
     if (this.handles.has(name)) throw badCommand(`handle ${name} is open`)
     const handle = { kind, last: Promise.resolve(), object: null }

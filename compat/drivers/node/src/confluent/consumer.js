@@ -39,7 +39,7 @@ export class ConfluentConsumer extends Consuming {
   /** @param {{config: any, topics?: string[], pattern?: string, assign?: any[]}} command */
   static open({ config, topics, pattern, assign }) {
     if (!topics && !pattern && !assign) throw badCommand('neither topics nor a pattern nor assign')
-    const options = { ...translate(config, WORDS), rebalance_cb: true }
+    const options = { ...translate(config, WORDS), rebalance_cb: true, offset_commit_cb: true }
     if (options['group.id'] === undefined) {
       // Every consumer of librdkafka's must name a group; nobody asked this one to commit.
       options['group.id'] = randomUUID()
@@ -59,6 +59,9 @@ export class ConfluentConsumer extends Consuming {
     this.consumer.on('event.error', error => this.failed(explain(error)))
     this.consumer.on('rebalance', (error, partitions) => this.#rebalanced(error, partitions))
     this.consumer.on('rebalance.error', error => this.failed(explain(error)))
+    this.consumer.on('offset.commit', (error, offsets) => this.#commitDone(error, offsets))
+    /** Commits that were sent. @type {{places: string[], done: (error: any) => void}[]} */
+    this.commits = []
     this.closing = false
     /** Partitions that a command paused, by name, and whether all are because the inbox is full. */
     this.paused = new Set()
@@ -126,8 +129,22 @@ export class ConfluentConsumer extends Consuming {
       ...(typeof metadata === 'string' && { metadata }),
       ...(typeof leader_epoch === 'number' && { leaderEpoch: leader_epoch }),
     }))
-    if (all.length > 0) await promised(callback => this.consumer.commitCb(all, callback))
+    if (all.length > 0) {
+      await promised(done => {
+        this.commits.push({ places: all.map(place), done })
+        this.consumer.commit(all)
+      })
+    }
     return {}
+  }
+
+  /** The callback of `commitCb` comes when a commit is sent; this event, when it is answered. */
+  #commitDone(error, offsets) {
+    const answered = new Set(offsets.map(place))
+    const found = this.commits.findIndex(({ places }) => places.every(one => answered.has(one)))
+    if (found < 0) return // an auto-commit
+    const [{ done }] = this.commits.splice(found, 1)
+    done(error)
   }
 
   async committed({ partitions }) {
@@ -208,6 +225,8 @@ export class ConfluentConsumer extends Consuming {
     return {}
   }
 }
+
+const place = ({ topic, partition, offset }) => `${nameOf(topic, partition)}@${offset}`
 
 function toAssign({ topic, partition, offset }) {
   return { topic, partition, offset: offset === 'committed' ? 'stored' : offset }

@@ -16,7 +16,7 @@ serve({
     language: 'javascript',
     partitioner: 'librdkafka',
     capabilities: [
-      'produce', 'consume', 'groups', 'seek', 'headers', 'timestamps', 'idempotent', 'acks0', 'regex',
+      'produce', 'consume', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'regex',
       'static_membership', 'cooperative', 'range', 'roundrobin', 'auto_commit', 'manual_commit',
       'offsets_for_times', 'pause', 'reset_none', 'isolation', 'partitioner_java',
       'partitioner_librdkafka', 'partitions_explicit', 'events', ...CODECS,

@@ -48,9 +48,11 @@ export class ConfluentProducer extends Producing {
     this.producer = producer
   }
 
+  refusal({ headers }) {
+    return headers.some(([, bytes]) => bytes === null) ? unsupported('headers without a value') : undefined
+  }
+
   deliver(records) {
-    const empty = records.some(one => one.headers.some(([, bytes]) => bytes === null))
-    if (empty) throw unsupported('headers without a value')
     return Promise.all(records.map(record => this.#deliverOne(record)))
   }
 

@@ -3,7 +3,7 @@ import { Consuming } from '../consuming.js'
 import { DriverError, badCommand, unsupported } from '../errors.js'
 import { toLine } from '../inbox.js'
 import { byTopic, choose, nameOf, translate } from '../words.js'
-import { CLIENT_WORDS, PartitionAssigners, explain, newKafka } from './client.js'
+import { AssignerProtocol, CLIENT_WORDS, PartitionAssigners, explain, newKafka } from './client.js'
 
 /** How often a consumer whose inbox is full heartbeats: less than any session's third. */
 const BEAT_MS = 500
@@ -36,14 +36,20 @@ const WORDS = {
 }
 
 export class KafkajsConsumer extends Consuming {
-  /** @param {{config: any, topics?: string[], pattern?: string, assign?: object[]}} command */
+  /** @param {{config: any, topics?: string[], pattern?: string, assign?: any[]}} command */
   static open({ config, topics, pattern, assign }) {
-    if (assign) throw unsupported('partitions without a group')
-    if (!topics && !pattern) throw badCommand('neither topics nor a pattern')
-    return new KafkajsConsumer(translate(config, WORDS), topics ?? [new RegExp(pattern)])
+    const options = translate(config, WORDS)
+    if (assign) {
+      // It reads in groups alone: here as the only member, which gets just what is asked for.
+      options.partitionAssigners = [only(assign)]
+      if (options.groupId === undefined) options.autoCommit ??= false
+      return new KafkajsConsumer(options, [...byTopic(assign).keys()], assign)
+    }
+    if (!topics && !pattern) throw badCommand('neither topics nor a pattern nor assign')
+    return new KafkajsConsumer(options, topics ?? [new RegExp(pattern)], [])
   }
 
-  constructor({ client, autoCommit, autoCommitInterval, fromBeginning, ...options }, topics) {
+  constructor({ client, autoCommit, autoCommitInterval, fromBeginning, ...options }, topics, begin) {
     super(autoCommit ?? true)
     this.kafka = newKafka(client)
     this.groupId = options.groupId ?? randomUUID()
@@ -53,17 +59,36 @@ export class KafkajsConsumer extends Consuming {
     this.admin = null
     /** How often each partition was sought: what was fetched before belongs nowhere. */
     this.seeks = new Map()
+    /** Where to, until something is taken. */
+    this.sought = new Map()
     this.#watch()
     const run = { autoCommit, autoCommitInterval, eachMessage: message => this.#arrived(message) }
-    this.running = this.#start({ topics, fromBeginning }, run)
+    this.running = this.#start({ topics, fromBeginning }, run, begin)
     this.running.catch(error => this.failed(explain(error)))
   }
 
-  async #start(subscription, run) {
+  async #start(subscription, run, begin) {
     await this.consumer.connect()
     await this.consumer.subscribe(subscription)
+    const sought = await Promise.all(begin.filter(one => one.offset !== 'committed').map(one => this.#place(one)))
     // The group is joined in the background; from here on the consumer takes orders.
     this.consumer.run(run).catch(error => this.failed(explain(error)))
+    for (const one of sought) this.#seek(one)
+  }
+
+  /** A number for an end: its own special offsets are taken for 0 or commit nonsense. */
+  async #place({ topic, partition, offset }) {
+    if (typeof offset === 'number') return { topic, partition, offset }
+    const found = await offsetsAt(await this.#admin(), [{ topic, partition }], offset)
+    return { topic, partition, ...found[nameOf(topic, partition)] }
+  }
+
+  #seek({ topic, partition, offset }) {
+    const name = nameOf(topic, partition)
+    this.consumer.seek({ topic, partition, offset: String(offset) })
+    this.seeks.set(name, (this.seeks.get(name) ?? 0) + 1)
+    this.sought.set(name, offset)
+    this.inbox.drop(name)
   }
 
   #watch() {
@@ -128,18 +153,22 @@ export class KafkajsConsumer extends Consuming {
     return { offsets: pick(partitions, found, ({ offset, metadata }) => ({ offset: Number(offset), metadata })) }
   }
 
-  async position() {
-    throw unsupported('consumer.position')
+  /** It does not tell positions: known is what was taken, and what was sought. */
+  async positions(partitions) {
+    const known = partitions.map(({ topic, partition }) => {
+      const name = nameOf(topic, partition)
+      return [name, this.inbox.taken.get(name) ?? this.sought.get(name) ?? null]
+    })
+    return Object.fromEntries(known)
+  }
+
+  position({ partitions }) {
+    return this.positionsOf(partitions)
   }
 
   async seek({ partition: { topic, partition }, offset }) {
-    // Its special offsets commit nonsense, or are taken for offset 0 without auto-commit.
-    if (typeof offset !== 'number') throw unsupported(`seek to ${offset}`)
     await this.running
-    const name = nameOf(topic, partition)
-    this.consumer.seek({ topic, partition, offset: String(offset) })
-    this.seeks.set(name, (this.seeks.get(name) ?? 0) + 1)
-    this.inbox.drop(name)
+    this.#seek(await this.#place({ topic, partition, offset }))
     return {}
   }
 
@@ -175,6 +204,24 @@ export class KafkajsConsumer extends Consuming {
     }
     return this.admin
   }
+}
+
+/** An assigner, such as kafkajs has its users write, that assigns these partitions. */
+function only(partitions) {
+  const topics = [...byTopic(partitions).keys()]
+  const assignment = Object.fromEntries(topicPartitions(partitions).map(one => [one.topic, one.partitions]))
+  const userData = Buffer.alloc(0)
+  const { MemberAssignment, MemberMetadata } = AssignerProtocol
+  return () => ({
+    name: 'only',
+    version: 1,
+    assign: async ({ members }) =>
+      members.map(({ memberId }) => ({
+        memberId,
+        memberAssignment: MemberAssignment.encode({ version: 1, assignment, userData }),
+      })),
+    protocol: () => ({ name: 'only', metadata: MemberMetadata.encode({ version: 1, topics, userData }) }),
+  })
 }
 
 export function topicPartitions(partitions) {

@@ -14,7 +14,7 @@ serve({
     language: 'javascript',
     partitioner: 'java',
     capabilities: [
-      'produce', 'groups', 'seek', 'headers', 'timestamps', 'idempotent', 'acks0', 'roundrobin',
+      'produce', 'consume', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'roundrobin',
       'auto_commit', 'manual_commit', 'offsets_for_times', 'pause', 'isolation', 'partitioner_java',
       'partitions_explicit', 'events', ...CODECS, ...adminCapabilities(KafkajsAdmin),
     ],

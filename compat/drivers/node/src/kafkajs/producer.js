@@ -54,7 +54,13 @@ export class KafkajsProducer extends Producing {
     this.sending = sending
   }
 
+  refusal({ headers }) {
+    if (headers.some(([, bytes]) => bytes === null)) return unsupported('headers without a value')
+    return headersAsObject(headers) ? undefined : unsupported('headers whose names alternate')
+  }
+
   async deliver(records) {
+    if (records.length === 0) return []
     const messages = records.map(record => ({ topic: record.topic, message: toMessage(record) }))
     const topicMessages = [...byTopic(messages)].map(([topic, ones]) => ({
       topic,
@@ -83,14 +89,11 @@ export class KafkajsProducer extends Producing {
 }
 
 function toMessage({ key, value, headers, partition, timestamp }) {
-  const asObject = headersAsObject(headers)
-  if (asObject === undefined) throw unsupported('headers whose names alternate')
-  if (headers.some(([, bytes]) => bytes === null)) throw unsupported('headers without a value')
   return {
     key,
     value,
     partition,
-    headers: headers.length > 0 ? asObject : undefined,
+    headers: headers.length > 0 ? headersAsObject(headers) : undefined,
     timestamp: timestamp === undefined ? undefined : String(timestamp),
   }
 }

@@ -33,53 +33,43 @@ const WORDS = {
   allow_auto_create_topics: 'autocreateTopics',
 }
 
-export class PlatformaticConsumer extends Consuming {
-  /** @param {{config: any, topics?: string[], pattern?: string, assign?: object[]}} command */
-  static open({ config, topics, pattern, assign }) {
-    if (assign) throw unsupported('partitions without a group')
-    if (pattern) throw unsupported('patterns')
-    if (!topics) throw badCommand('no topics')
-    return new PlatformaticConsumer(optionsOf(config, WORDS), topics)
-  }
+/** @param {{config: any, topics?: string[], pattern?: string, assign?: any[]}} command */
+export function openConsumer({ config, topics, pattern, assign }) {
+  const options = optionsOf(config, WORDS)
+  if (assign) return new PlatformaticReader(options, assign)
+  if (pattern) throw unsupported('patterns')
+  if (!topics) throw badCommand('neither topics nor assign')
+  return new PlatformaticMember(options, topics)
+}
 
-  constructor({ interval, fallbackMode, ...options }, topics) {
+/** What a member of a group and a reader have in common. */
+class PlatformaticConsumer extends Consuming {
+  constructor({ interval, fallbackMode, ...options }) {
     super(options.autocommit ?? true)
-    if (interval !== undefined && options.autocommit !== false) options.autocommit = interval
-    this.consumer = new Consumer({ groupId: randomUUID(), ...options })
+    if (interval !== undefined && this.autoCommit) options.autocommit = interval
+    this.options = options
+    this.fallback = fallbackMode === undefined ? {} : { fallbackMode }
     this.owned = []
     this.stream = null
-    this.#watch()
-    const consume = { topics, mode: 'committed', ...(fallbackMode && { fallbackMode }) }
-    this.ready = this.consumer.consume(consume).then(stream => this.#flow(stream))
-    this.ready.catch(error => this.failed(explain(error)))
+    this.ready = Promise.resolve()
   }
 
-  #watch() {
-    const member = () => ({ generation: this.consumer.generationId, member_id: this.consumer.memberId })
-    this.consumer.on('consumer:group:join', ({ assignments, generationId, memberId }) => {
-      this.#released(member())
-      this.owned = (assignments ?? []).flatMap(({ topic, partitions }) =>
-        partitions.map(partition => ({ topic, partition })),
-      )
-      this.assigned(this.owned, { generation: generationId, member_id: memberId })
-    })
-    this.consumer.on('consumer:group:rebalance', () => this.#released(member()))
-    this.consumer.on('consumer:heartbeat:error', ({ error }) => this.failed(explain(error)))
-    this.consumer.on('error', error => this.failed(explain(error)))
+  newConsumer(groupId) {
+    const consumer = new Consumer({ ...this.options, groupId })
+    consumer.on('consumer:heartbeat:error', ({ error }) => this.failed(explain(error)))
+    consumer.on('error', error => this.failed(explain(error)))
+    return consumer
   }
 
-  #released(more) {
-    if (this.owned.length > 0) this.revoked(this.owned, 'revoked', more)
-    this.owned = []
-  }
-
-  #flow(stream) {
+  /** @param {(message: any) => boolean} [wanted] */
+  flow(stream, wanted = () => true) {
     this.stream = stream
     stream.on('error', error => this.failed(explain(error)))
     stream.on('autocommit', error => {
       if (error) this.failed(explain(error))
     })
     stream.on('data', async message => {
+      if (!wanted(message)) return
       this.received(toRecord(message))
       if (!this.inbox.isFull || stream.isPaused()) return
       stream.pause()
@@ -130,21 +120,8 @@ export class PlatformaticConsumer extends Consuming {
   }
 
   async offsets({ partitions, at }) {
-    const { EARLIEST, LATEST } = ListOffsetTimestamps
-    const timestamp = typeof at === 'number' ? BigInt(at) : choose({ earliest: EARLIEST, latest: LATEST }, 'offsets at', at)
-    const wanted = byTopic(partitions)
-    const found = await this.consumer.listOffsetsWithTimestamps({
-      topics: [...wanted.keys()],
-      partitions: Object.fromEntries([...wanted].map(([topic, ones]) => [topic, ones.map(one => one.partition)])),
-      timestamp,
-    })
-    const offsets = {}
-    for (const { topic, partition } of partitions) {
-      const one = found.get(topic)?.get(partition)
-      const ofTime = one && one.timestamp >= 0n ? { timestamp: Number(one.timestamp) } : {}
-      offsets[nameOf(topic, partition)] = one && one.offset >= 0n ? { offset: Number(one.offset), ...ofTime } : null
-    }
-    return { offsets }
+    await this.ready
+    return { offsets: await offsetsAt(this.consumer, partitions, at) }
   }
 
   async close() {
@@ -152,6 +129,108 @@ export class PlatformaticConsumer extends Consuming {
     await this.consumer.close(true)
     return {}
   }
+}
+
+class PlatformaticMember extends PlatformaticConsumer {
+  constructor(options, topics) {
+    super(options)
+    this.consumer = this.newConsumer(options.groupId ?? randomUUID())
+    this.consumer.on('consumer:group:join', ({ assignments, generationId, memberId }) => {
+      this.#released()
+      this.owned = (assignments ?? []).flatMap(({ topic, partitions }) =>
+        partitions.map(partition => ({ topic, partition })),
+      )
+      this.assigned(this.owned, { generation: generationId, member_id: memberId })
+    })
+    this.consumer.on('consumer:group:rebalance', () => this.#released())
+    const consuming = this.consumer.consume({ topics, mode: 'committed', ...this.fallback })
+    this.ready = consuming.then(stream => this.flow(stream))
+    this.ready.catch(error => this.failed(explain(error)))
+  }
+
+  /** Rebalances are eager: whoever rejoins has nothing until it is assigned anew. */
+  #released() {
+    if (this.owned.length === 0) return
+    const { generationId, memberId } = this.consumer
+    this.revoked(this.owned, 'revoked', { generation: generationId, member_id: memberId })
+    this.owned = []
+  }
+}
+
+/**
+ * Partitions from given offsets. It reads in groups alone: here as the only member of one, with a
+ * stream in its manual mode, which begins at the offsets that it is told; what it reads of other
+ * partitions of the topics is left out. To seek is to begin such a stream anew.
+ */
+class PlatformaticReader extends PlatformaticConsumer {
+  constructor(options, assign) {
+    super({ ...options, ...(options.groupId === undefined && { autocommit: options.autocommit ?? false }) })
+    this.owned = assign.map(({ topic, partition }) => ({ topic, partition }))
+    /** The next offset to receive, by partition. @type {Map<string, number>} */
+    this.next = new Map()
+    this.consumer = this.newConsumer(options.groupId ?? randomUUID())
+    this.ready = this.#begin(assign)
+    this.ready.then(
+      () => this.assigned(this.owned),
+      error => this.failed(explain(error)),
+    )
+  }
+
+  async #begin(places) {
+    for (const { topic, partition, offset } of places) {
+      this.next.set(nameOf(topic, partition), await this.#place(topic, partition, offset))
+    }
+    const offsets = this.owned.map(({ topic, partition }) => {
+      const offset = BigInt(this.next.get(nameOf(topic, partition)) ?? 0)
+      return { topic, partition, offset }
+    })
+    const topics = [...byTopic(this.owned).keys()]
+    const stream = await this.consumer.consume({ topics, mode: 'manual', offsets, ...this.fallback })
+    this.flow(stream, ({ topic, partition, offset }) => {
+      const name = nameOf(topic, partition)
+      if (this.stream !== stream || !this.next.has(name)) return false
+      this.next.set(name, Number(offset) + 1)
+      return true
+    })
+  }
+
+  async #place(topic, partition, offset) {
+    if (typeof offset === 'number') return offset
+    if (offset === 'committed') throw unsupported('to begin at what is committed')
+    const found = await offsetsAt(this.consumer, [{ topic, partition }], offset)
+    return found[nameOf(topic, partition)].offset
+  }
+
+  async seek({ partition: { topic, partition }, offset }) {
+    await this.ready
+    const place = { topic, partition, offset: await this.#place(topic, partition, offset) }
+    this.stream = null
+    this.inbox.drop(nameOf(topic, partition))
+    const { groupId } = this.consumer
+    await this.consumer.close(true)
+    this.consumer = this.newConsumer(this.options.groupId === undefined ? randomUUID() : groupId)
+    await this.#begin([place])
+    return {}
+  }
+}
+
+async function offsetsAt(consumer, partitions, at) {
+  const { EARLIEST, LATEST } = ListOffsetTimestamps
+  const ends = { earliest: EARLIEST, latest: LATEST }
+  const timestamp = typeof at === 'number' ? BigInt(at) : choose(ends, 'offsets at', at)
+  const wanted = byTopic(partitions)
+  const found = await consumer.listOffsetsWithTimestamps({
+    topics: [...wanted.keys()],
+    partitions: Object.fromEntries([...wanted].map(([topic, ones]) => [topic, ones.map(one => one.partition)])),
+    timestamp,
+  })
+  const offsets = {}
+  for (const { topic, partition } of partitions) {
+    const one = found.get(topic)?.get(partition)
+    const ofTime = one && one.timestamp >= 0n ? { timestamp: Number(one.timestamp) } : {}
+    offsets[nameOf(topic, partition)] = one && one.offset >= 0n ? { offset: Number(one.offset), ...ofTime } : null
+  }
+  return offsets
 }
 
 function toRecord({ topic, partition, offset, key, value, headers, timestamp }) {

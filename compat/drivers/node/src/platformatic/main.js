@@ -4,7 +4,7 @@ import { adminCapabilities, serve } from '../protocol.js'
 import { versionOf } from '../words.js'
 import { PlatformaticAdmin } from './admin.js'
 import { codecs, explain } from './client.js'
-import { PlatformaticConsumer } from './consumer.js'
+import { openConsumer } from './consumer.js'
 import { PlatformaticProducer } from './producer.js'
 
 serve({
@@ -14,12 +14,12 @@ serve({
     language: 'javascript',
     partitioner: 'murmur2, unsigned',
     capabilities: [
-      'produce', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'static_membership',
+      'produce', 'consume', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'static_membership',
       'roundrobin', 'auto_commit', 'manual_commit', 'offsets_for_times', 'reset_none', 'isolation',
       'partitioner_java', 'partitions_explicit', 'events', 'generation', ...codecs(),
       ...adminCapabilities(PlatformaticAdmin),
     ],
   },
-  kinds: { producer: PlatformaticProducer.open, consumer: PlatformaticConsumer.open, admin: PlatformaticAdmin.open },
+  kinds: { producer: PlatformaticProducer.open, consumer: openConsumer, admin: PlatformaticAdmin.open },
   explain,
 })

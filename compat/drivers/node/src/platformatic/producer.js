@@ -34,6 +34,7 @@ export class PlatformaticProducer extends Producing {
   }
 
   async deliver(records) {
+    if (records.length === 0) return []
     // Where a record without key and partition went is told of one that is sent alone.
     const known = records.every(one => one.partition !== undefined || one.key !== null)
     if (known || records.length === 1) return this.#batch(records)
