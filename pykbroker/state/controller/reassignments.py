@@ -110,8 +110,9 @@ def _reassign(
     wanted = tuple(NodeId(node) for node in replicas)
     removing = _difference(partition.replicas, wanted)
     adding = _difference(wanted, partition.replicas)
-    # As in Kafka, what is under way stays so where the new request adds or removes nothing.
-    target = Target(replicas=(*wanted, *removing), adding=adding or None, removing=removing or None)
+    # What joins already goes on joining where the new request adds nothing (as in Kafka), and goes
+    # when all is called off. What was to leave is decided anew: it may be wanted after all.
+    target = Target(replicas=(*wanted, *removing), adding=adding or None, removing=removing)
     return elections.run(topic, index, target, Election.ONLINE)
 
 
