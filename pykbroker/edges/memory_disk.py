@@ -171,7 +171,7 @@ class MemoryDisk:
         into = self._entries(new_parent, target)
         into[new_name] = entries.pop(name)
         if source in self._tree:
-            for directory in [d for d in self._tree if d == source or d.startswith(source + "/")]:
+            for directory in self._with_all_under(source):
                 self._tree[target + directory[len(source) :]] = self._tree.pop(directory)
 
     def unlink(self, path: str) -> None:
@@ -184,9 +184,18 @@ class MemoryDisk:
         path = path.rstrip("/")
         self._entries(path, path)
         parent, name = self._locate(path)
-        for directory in [d for d in self._tree if d == path or d.startswith(path + "/")]:
+        for directory in self._with_all_under(path):
             del self._tree[directory]
         self._tree[parent].pop(name, None)
+
+    def _with_all_under(self, path: str) -> list[str]:
+        """The directory and those in it. Others may come and go meanwhile, on other threads."""
+        found = [path]
+        for directory in found:
+            for name, file in list(self._tree[directory].items()):
+                if file is None:
+                    found.append(f"{directory}/{name}")
+        return found
 
     def sync_dir(self, path: str) -> None:
         self._entries(path.rstrip("/"), path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +156,32 @@ def test_a_tree_is_removed(disk: Disk, root: str) -> None:
     assert not disk.exists(f"{root}/x/y/f")
     with pytest.raises(FileNotFoundError):
         disk.rmtree(f"{root}/x")
+
+
+def test_a_tree_is_removed_while_others_come_and_go(disk: Disk, root: str) -> None:
+    """Workers remove what the loop has renamed away, and the loop goes on."""
+    switch = sys.getswitchinterval()
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            for number in range(20):
+                disk.mkdir(f"{root}/loop-{number}")
+            for number in range(20):
+                disk.rmtree(f"{root}/loop-{number}")
+
+    sys.setswitchinterval(1e-6)
+    loop = threading.Thread(target=come_and_go)
+    loop.start()
+    try:
+        for number in range(200):
+            disk.mkdir(f"{root}/worker-{number}/inner")
+            disk.rmtree(f"{root}/worker-{number}")
+    finally:
+        done.set()
+        loop.join()
+        sys.setswitchinterval(switch)
+    assert disk.listdir(root) == []
 
 
 def test_an_atomic_write_replaces_and_leaves_nothing_beside(disk: Disk, root: str) -> None:
