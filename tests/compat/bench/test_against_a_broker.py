@@ -129,7 +129,8 @@ def test_the_peak_is_seen() -> None:
 def test_loads_of_every_kind_give_their_figures(broker: Subject, tmp_path: Path) -> None:
     assert broker.processes is not None
     [pid] = broker.processes.pids
-    patterns = ["produce/1 KB", "consume/1 KB", "latency/*", "end-to-end/*", "requests/*10 KB"]
+    families = ["latency/", "end-to-end/", "connections/", "partitions/", "fan-out/", "groups/"]
+    patterns = ["produce/1 KB", "consume/1 KB", "requests/*10 KB", *families]
     only = [word for pattern in patterns for word in ("--only", pattern)]
     target = f"pykbroker={broker.bootstrap},pid={pid}"
     arguments = ["--quick", "--rounds", "1", "--target", target, *only]
@@ -143,4 +144,21 @@ def test_loads_of_every_kind_give_their_figures(broker: Subject, tmp_path: Path)
     assert ("latency", "p99.9_ms") in measures
     assert ("end-to-end", "p50_ms") in measures
     assert ("requests", "cpu_ms_per_1000") in measures
-    assert all(values["pykbroker"][0] > 0 for values in measures.values())
+    assert ("connections", "kb_each") in measures
+    assert ("partitions", "create_ms") in measures
+    assert ("fan-out", "mb_per_s") in measures
+    assert ("groups", "join_ms") in measures
+    assert all(
+        values["pykbroker"][0] > 0
+        for (_, measure), values in measures.items()
+        if measure != "kb_each"  # what was freed before may be used again
+    )
+
+
+def test_what_a_broker_is_started_for_gives_its_figures(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    only = ("--only", "start/", "--only", "replicas/")
+    arguments = ["--quick", "--rounds", "1", "--managed", "pykbroker-memory", *only]
+    assert main([*arguments, "--json", str(out)]) == 0
+    measures = {one["measure"] for one in json.loads(out.read_text())["results"]}
+    assert {"first_ack_ms", "idle_mb", "peak_mb", "after_mb", "p99_ms", "mb_per_s"} <= measures
