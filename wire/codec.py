@@ -32,7 +32,7 @@ _upgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 _downgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 _restores: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 
-_UNREADABLE = (StructError, IndexError, UnicodeDecodeError)
+_UNREADABLE = (StructError, IndexError)
 _UNWRITABLE = (StructError, TypeError, AttributeError, UnicodeEncodeError, OverflowError)
 
 
@@ -43,7 +43,7 @@ def decode(cls: type[M], version: int, data: Buffer, offset: int = 0) -> tuple[M
     try:
         return decoder(view, offset, len(view))
     except _UNREADABLE as error:
-        raise DecodeError(f"{cls.__name__} version {version}: {_reason(error)}") from error
+        raise DecodeError(f"{cls.__name__} version {version}: the data ends too soon") from error
 
 
 def decode_exact(cls: type[M], version: int, data: Buffer, offset: int = 0) -> M:
@@ -128,7 +128,3 @@ def _shape_change(
     found: Callable[[Any, int], Any] | None = getattr(modules[cls.__module__], name, None)
     known[cls] = found
     return found
-
-
-def _reason(error: Exception) -> str:
-    return "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else "the data ends too soon"

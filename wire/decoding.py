@@ -3,8 +3,9 @@
 What is made is straight-line Python, nested structures included: a run of fixed-size fields is
 one ``unpack_from`` into the slots of the new object, together with the length that follows it; a
 compact length is read as the one byte that it nearly always is. The made function may raise
-``struct.error``, ``IndexError`` or ``UnicodeDecodeError`` where the data ends or is no text;
-``wire.codec`` turns these into DecodeError.
+``struct.error`` or ``IndexError`` where the data ends; ``wire.codec`` turns these into DecodeError.
+
+As in Kafka every negative length is null, and bytes that are no UTF-8 are read as U+FFFD.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _SCOPE: dict[str, Any] = {
     "new": object.__new__,
     "repeat": repeat,
     "more": primitives.read_uvarint_rest,
+    "compact_length": primitives.read_compact_length_rest,
     "uvarint": primitives.read_uvarint,
     "room": primitives.check_room,
     "refuse": primitives.refuse_length,
@@ -168,8 +170,8 @@ class _Maker:
         self._run.append(("B" if flexible else wide, "n"))
         self._flush()
         if flexible:
-            self._add("if n > 127: n, p = more(data, p, n)")
-        return "n == 0" if flexible else "n == -1"
+            self._add("if n > 127: n, p = compact_length(data, p, n)")
+        return "n == 0" if flexible else "n < 0"
 
     def _add_sized(self, target: str, kind: str, nullable: bool, flexible: bool) -> None:
         is_null = self._add_length("h" if kind == "string" else "i", nullable, flexible)
@@ -178,7 +180,7 @@ class _Maker:
             self._depth += 1
         less = " - 1" if flexible else ""
         value = {
-            "string": 'str(data[p:e], "utf-8")',
+            "string": 'str(data[p:e], "utf-8", "replace")',
             "bytes": "bytes(data[p:e])",
             "batches": "data[p:e]",
         }[kind]

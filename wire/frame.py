@@ -160,9 +160,9 @@ def request_header(frame: Buffer) -> tuple[RequestHeader, int]:
         if key == ApiKey.CONTROLLED_SHUTDOWN and version == 0:
             return RequestHeader(key, version, correlation_id, None), 8  # no client id yet
         position, client_id = _HEAD.size, None
-        if length != -1:
+        if length >= 0:
             check_room(length, 1, len(frame) - position)
-            client_id = str(frame[position : position + length], "utf-8")
+            client_id = str(frame[position : position + length], "utf-8", "replace")
             position += length
         api = API_BY_KEY.get(key)
         if api is not None and version >= api.flexible_since:
@@ -170,6 +170,6 @@ def request_header(frame: Buffer) -> tuple[RequestHeader, int]:
                 position = skip_tags(frame, position, len(frame))
             else:
                 position += 1
-    except (error, IndexError, UnicodeDecodeError) as reason:
+    except (error, IndexError) as reason:
         raise DecodeError("the header of the request cannot be read") from reason
     return RequestHeader(key, version, correlation_id, client_id), position

@@ -81,6 +81,13 @@ def read_uvarint_rest(data: Buffer, position: int, first: int) -> tuple[int, int
     raise DecodeError("varint of more than 32 bits")
 
 
+def read_compact_length_rest(data: Buffer, position: int, first: int) -> tuple[int, int]:
+    """The same for a length, which is one too high; one that is negative to Kafka, which counts
+    with 32 bits, is 0, as null is."""
+    value, position = read_uvarint_rest(data, position, first)
+    return 0 if value > 1 << 31 else value, position
+
+
 def uvarint(value: int) -> bytes:
     if value >> 32:
         raise EncodeError(f"{value} is no number of 32 bits without a sign")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wire.apis import API_BY_KEY
+from wire.apis import API_BY_KEY, ApiKey
 from wire.schema import Field, Request, Response, Struct, fields_of
 
 if TYPE_CHECKING:
@@ -38,8 +38,20 @@ def error_response(
     for field in fields_of(response_class):
         if field.name in _CODES and version not in field.versions:
             setattr(response, field.name, 0)  # it stands further down in this version
+    if request.api_key == ApiKey.FETCH:
+        _as_fetch_says_it(response, version)
     assert isinstance(response, Response)
     return response
+
+
+def _as_fetch_says_it(response: Any, version: int) -> None:
+    """No offsets and no records; nothing of partitions whose topics have ids for names."""
+    if version >= 13:
+        response.responses = []
+    for topic in response.responses:
+        for partition in topic.partitions:
+            partition.high_watermark = -1
+            partition.records = b""
 
 
 def _mirror(

@@ -67,7 +67,8 @@ def list_offsets(request: ListOffsetsRequest, ctx: Context) -> ListOffsetsRespon
             elif place in asked:
                 del asked[place]  # Named twice, refused once.
                 answers.append(_refused(partition, ErrorCode.INVALID_REQUEST))
-        response.topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
+        if answers:
+            response.topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
     return response
 
 

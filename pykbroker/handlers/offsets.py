@@ -123,6 +123,7 @@ def _commit_response(request: OffsetCommitRequest, codes: Codes) -> OffsetCommit
                 ],
             )
             for topic in request.topics
+            if topic.partitions
         ]
     )
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 logger = get_logger("pykbroker.handlers.produce")
 
 ACKS_ALL, ACKS_NONE = -1, 0
+TOPIC_IDS_SINCE = 13
 # The definition's own default, shared: nothing ever changes it.
 NO_LEADER_HINT: LeaderIdAndEpoch = PartitionProduceResponse.definitions["current_leader"][1].default
 _LOW_BITS = ATTRIBUTES + 1
@@ -105,6 +106,8 @@ def produce(
     image = ctx.broker.images.current
     responses = append.response.responses
     for topic in request.topic_data:
+        if not topic.partition_data:
+            continue  # Kafka answers by partition.
         ref = topic_ref(image, topic.name, topic.topic_id)
         if ref.name in INTERNAL_TOPICS and refusal is None and ref.image is not None:
             refusal_here = _internal_refusal(ref, ctx)
@@ -162,7 +165,7 @@ def _append(
     acks = append.request.acks
     partition = None
     try:
-        check_partition(topic, index)
+        check_partition(topic, index, by_id=ctx.api_version >= TOPIC_IDS_SINCE)
         if refusal is not None:
             raise refusal
         records = _checked(data, ctx.api_version)

@@ -44,10 +44,10 @@ def delete_records(
     """Answered once all live replicas have deleted as well."""
     response = DeleteRecordsResponse(topics=[])
     waits: list[tuple[Part, Any]] = []
-    for topic in request.topics:
+    for name, partitions in _by_topic(request).items():
         results = []
-        for asked in topic.partitions:
-            place = TopicPartition(topic.name, asked.partition_index)
+        for asked in partitions:
+            place = TopicPartition(name, asked.partition_index)
             result = DeleteRecordsPartitionResult(partition_index=asked.partition_index)
             results.append(result)
             try:
@@ -58,7 +58,7 @@ def delete_records(
             except KafkaError as error:
                 result.low_watermark = -1
                 result.error_code = error.code
-        response.topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=results))
+        response.topics.append(DeleteRecordsTopicResult(name=name, partitions=results))
     ctx.broker.replicas.wakeups.run()
     if not waits:
         return response
@@ -71,6 +71,19 @@ def delete_records(
         _settle,
         lambda: response,
     ).deferral
+
+
+def _by_topic(request: DeleteRecordsRequest) -> dict[str, list[DeleteRecordsPartition]]:
+    """Each partition once: of those named several times the last counts."""
+    wanted = {
+        (topic.name, partition.partition_index): partition
+        for topic in request.topics
+        for partition in topic.partitions
+    }
+    topics: dict[str, list[DeleteRecordsPartition]] = {}
+    for (name, _), partition in wanted.items():
+        topics.setdefault(name, []).append(partition)
+    return topics
 
 
 def _delete(

@@ -39,10 +39,12 @@ def topic_ref(image: MetadataImage, name: str, topic_id: bytes) -> TopicRef:
     return TopicRef(name, found.topic_id if found else NO_TOPIC_ID, found)
 
 
-def check_partition(topic: TopicRef, index: int) -> None:
+def check_partition(topic: TopicRef, index: int, *, by_id: bool = False) -> None:
+    """``by_id``: the client named the topic by its id."""
     if topic.image is None or not 0 <= index < len(topic.image.partitions):
+        unknown_id = topic.image is None and by_id
         raise KafkaError(
-            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if topic.name else ErrorCode.UNKNOWN_TOPIC_ID
+            ErrorCode.UNKNOWN_TOPIC_ID if unknown_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         )
 
 

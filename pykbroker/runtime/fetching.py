@@ -303,8 +303,9 @@ def read_partition(
     only_leader: bool,
 ) -> tuple[PartitionData, int]:
     """(the partition's part of the response, size of its records), or KafkaError."""
-    log = partition.local_log(request.current_leader_epoch, only_leader=only_leader)
-    if request.last_fetched_epoch != NO_EPOCH:
+    epoch = max(request.current_leader_epoch, NO_EPOCH)  # all that is negative means none
+    log = partition.local_log(epoch, only_leader=only_leader)
+    if request.last_fetched_epoch >= 0:
         diverging = diverging_epoch(
             log.leader_epochs,
             request.last_fetched_epoch,

@@ -15,6 +15,7 @@ from pykbroker.log import get_logger
 from pykbroker.runtime.log_dir_moves import LogDirMoves
 from pykbroker.runtime.purgatory import Counts, Wakeups
 from pykbroker.state.errors import KafkaError
+from pykbroker.state.topic_names import MAX_TOPIC_NAME_LENGTH
 from pykbroker.state.types import TopicId, TopicPartition
 from wire.errors import ErrorCode
 from wire.tuples import Protocol
@@ -347,7 +348,10 @@ class ReplicaManager:
 
     def move(self, topic_partition: TopicPartition, path: str) -> None:
         """Begin to move a partition's log, or KafkaError: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR,
-        REPLICA_NOT_AVAILABLE (a replica that comes later will lie there)."""
+        REPLICA_NOT_AVAILABLE (a replica that comes later will lie there), or
+        INVALID_TOPIC_EXCEPTION for a name too long for a directory."""
+        if len(topic_partition.topic) > MAX_TOPIC_NAME_LENGTH:
+            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, "The topic name is too long.")
         directory = next((d for d in self.logs.directories if d.path == path), None)
         if directory is None:
             raise KafkaError(

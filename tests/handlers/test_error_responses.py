@@ -47,8 +47,17 @@ def test_a_bare_id_is_one_fields_value_only() -> None:
         for partition in topic.partitions:
             assert partition.preferred_read_replica == -1
     request = FetchRequest(topics=[FetchTopic(topic="t", partitions=[FetchPartition(partition=4)])])
-    (topic,) = error_response(request, CODE, None, NEWEST).responses  # type: ignore[attr-defined]
+    (topic,) = error_response(request, CODE, None, 12).responses  # type: ignore[attr-defined]
     assert topic.partitions[0].partition_index == 4
+
+
+def test_a_fetch_that_failed_has_no_offsets_and_no_records() -> None:
+    request = FetchRequest(topics=[FetchTopic(topic="t", partitions=[FetchPartition(partition=4)])])
+    (topic,) = error_response(request, CODE, None, 12).responses  # type: ignore[attr-defined]
+    [part] = topic.partitions
+    assert (part.error_code, part.high_watermark, part.records) == (CODE, -1, b"")
+    # Where topics have ids for names, Kafka says nothing of them.
+    assert error_response(request, CODE, None, 13).responses == []  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("key", sorted(registry.SERVED), ids=lambda k: API_BY_KEY[k].name)

@@ -357,10 +357,10 @@ def test_a_version_that_there_is_not(version: int) -> None:
         (HeartbeatRequest, 0, "fffe", "negative length -2"),
         (HeartbeatRequest, 0, "0005 6162", "5 bytes claimed, 2 bytes left"),
         (HeartbeatRequest, 4, "06 6162", "5 bytes claimed, 2 bytes left"),
-        (HeartbeatRequest, 0, "0001 ff 00000000 0000", "not valid UTF-8"),
         (HeartbeatRequest, 0, "0001 67 000000", "ends too soon"),
         (MetadataRequest, 0, "ffffffff", "null"),
-        (MetadataRequest, 1, "fffffffe", "negative length -2"),
+        (HeartbeatRequest, 4, "ffffffff0f", "null"),
+        (HeartbeatRequest, 4, "8080808008", "2147483647 bytes claimed"),
         (MetadataRequest, 0, "7fffffff 0000", "2147483647 elements of 2 bytes or more claimed"),
         (FetchRequest, 13, "ffffffffff", "ends too soon"),
     ],
@@ -368,6 +368,18 @@ def test_a_version_that_there_is_not(version: int) -> None:
 def test_why_something_cannot_be_read(cls: Any, version: int, data: str, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         decode(cls, version, bytes.fromhex(data.replace(" ", "")))
+
+
+@pytest.mark.parametrize(("version", "length"), [(1, "fffffffe"), (9, "ffffffff0f")])
+def test_every_negative_length_is_null_where_null_may_be(version: int, length: str) -> None:
+    rest = "" if version == 1 else "01000000"
+    request, _ = decode(MetadataRequest, version, bytes.fromhex(length + rest))
+    assert request.topics is None
+
+
+def test_bytes_that_are_no_text_are_read_as_java_reads_them() -> None:
+    data = bytes.fromhex("0007 61ffc062e282 7a 00000000 0000")
+    assert decode(HeartbeatRequest, 0, data)[0].group_id == "a\ufffd\ufffdb\ufffdz"
 
 
 def test_a_tagged_field_is_as_long_as_it_claims() -> None:

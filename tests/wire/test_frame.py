@@ -256,6 +256,12 @@ def test_controlled_shutdown_had_no_client_id_at_first() -> None:
     assert (header.client_id, header.correlation_id, offset) == (None, 9, 8)
 
 
+def test_a_client_id_is_read_as_java_reads_it() -> None:
+    fixed = b"\0\x0c\0\0\0\0\0\x09"
+    assert request_header(fixed + b"\0\x03a\xffb")[0].client_id == "a\ufffdb"
+    assert request_header(fixed + b"\xff\xfe")[0].client_id is None
+
+
 @pytest.mark.parametrize("key", sorted(API_BY_KEY))
 def test_a_header_that_is_cut_off_is_refused(key: int) -> None:
     version = API_BY_KEY[key].max_version
@@ -267,7 +273,7 @@ def test_a_header_that_is_cut_off_is_refused(key: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", [b"\xff\xfe", b"\x7f\xffabc", b"\0\x02\xff\xfe\0", b"\0\0\x01\0\x09ab", b"\0\0\xff\xff"]
+    "rest", [b"\xff\xfe", b"\x7f\xffabc", b"\0\0\x01\0\x09ab", b"\0\0\xff\xff"]
 )
 def test_a_header_that_makes_no_sense_is_refused(rest: bytes) -> None:
     with pytest.raises(DecodeError):

@@ -89,7 +89,7 @@ def peak_bytes(cls: type[Message], version: int, data: bytes) -> int:
 
 HUGE: list[tuple[Any, int, bytes]] = [
     (MetadataRequest, 0, b"\x7f\xff\xff\xff"),
-    (MetadataRequest, 12, b"\xff\xff\xff\xff\x0f"),
+    (MetadataRequest, 12, b"\xff\xff\xff\xff\x07"),
     (ProduceRequest, 3, b"\xff\xff\0\0\0\0\0\0\x7f\xff\xff\xff"),
     (ProduceRequest, 3, b"\xff\xff\0\0\0\0\0\0\0\0\0\x01\0\x01t\x7f\xff\xff\xff"),
     (ProduceRequest, 3, b"\xff\xff\0\0\0\0\0\0\0\0\0\1\0\1t\0\0\0\1\0\0\0\0\x7f\xff\xff\xff"),

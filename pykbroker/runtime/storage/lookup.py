@@ -59,9 +59,9 @@ def _first_at_or_after(
 
 
 def _latest_in_time(log: PartitionLog) -> TimestampOffset:
-    """The first record that has the largest timestamp of all."""
+    """The first record that has the largest timestamp of all, which is -1 where none has one."""
     best = max(log.segments, key=lambda segment: segment.max_timestamp, default=None)
-    if best is None or best.max_timestamp < 0:
+    if best is None:
         return NOT_FOUND
     timestamp, last_offset = best.max_timestamp_and_offset()
     position = best.locate(last_offset)

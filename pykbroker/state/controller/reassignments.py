@@ -42,7 +42,7 @@ def alter_partition_reassignments(
     elections = Elections(view, lambda node: is_active(view.image, node))
     response = AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=request.allow_replication_factor_change,
-        error_message=None,
+        error_message=None if request.topics else "",  # Kafka's own, for nothing to do
     )
     decision = Decision(response, elections.changes, elections.notes)
     done: set[tuple[str, int]] = set()
@@ -124,9 +124,7 @@ def _cancel(elections: Elections, topic: TopicImage, index: int) -> bool:
     """The replicas of before, less what was added. A leader that was in sync is needed there."""
     partition = topic.partitions[index]
     if not _is_reassigning(partition):
-        raise KafkaError(
-            ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, "No partition reassignment is in progress."
-        )
+        raise KafkaError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
     replicas = tuple(node for node in partition.replicas if node not in partition.adding)
     if not replicas:
         raise KafkaError(

@@ -179,10 +179,11 @@ class TestTimes:
         assert box.open(recover=True).offset_for_timestamp(MAX_TIMESTAMP).offset == 18
         assert LogBox().log.offset_for_timestamp(MAX_TIMESTAMP) == (-1, -1, -1)
 
-    def test_records_without_a_time_are_never_found_by_time(self) -> None:
+    def test_records_without_a_time_have_the_time_minus_one(self) -> None:
         box = LogBox()
-        box.log.append_as_leader(batch(b"x", timestamp=-1), 0, START_MS)
-        assert box.log.offset_for_timestamp(MAX_TIMESTAMP) == (-1, -1, -1)
+        for _ in range(2):
+            box.log.append_as_leader(batch(b"x", timestamp=-1), 0, START_MS)
+        assert box.log.offset_for_timestamp(MAX_TIMESTAMP) == (-1, 0, 0)
         assert box.log.offset_for_timestamp(0) == (-1, -1, -1)
 
 
