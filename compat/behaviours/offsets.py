@@ -169,7 +169,7 @@ def position_out_of_range(case: Case) -> None:
 )
 def offsets_after_deleting_all(case: Case) -> None:
     topic = case.topic()
-    producer = case.producer()
+    producer = case.producer(acks=-1)
     producer.put(topic, *(b"%d" % n for n in range(10)))
     answer = case.setup.do("delete_records", offsets={f"{topic}-0": -1})["offsets"]
     same("low watermark", answer[f"{topic}-0"]["low_watermark"], 10)

@@ -104,9 +104,8 @@ class Admin(Handle):
     def alter_configs(
         self, type: str, name: str, set: Json | None = None, unset: list[str] | None = None
     ) -> Json:
-        """Not incremental: what is not named goes back to its default."""
-        if unset:
-            raise unsupported("unset: it has no incremental changes")
+        """Not incremental: what is not set goes back to its default, named or not."""
+        del unset
         resource = ConfigResource(chosen("resource", type, RESOURCES), name, set or {})
         for answer in LOOP.run(self._admin.alter_configs([resource])):
             for code, message, *_ in answer.resources:

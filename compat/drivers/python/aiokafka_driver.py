@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import (
     AIOKafkaConsumer,
-    AIOKafkaProducer,
     ConsumerRebalanceListener,
     TopicPartition,
     __version__,
@@ -15,20 +13,13 @@ from aiokafka import (
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.partitioner import DefaultPartitioner
 
 from compat.drivers.python.aiokafka_admin import Admin
+from compat.drivers.python.aiokafka_producer import Producer
 from compat.drivers.python.aiokafka_words import CLIENT_SETTINGS, LOOP, explain
 from compat.drivers.python.buffer import Fetched, Next, one_of
 from compat.drivers.python.consuming import SteeredConsumer
-from compat.drivers.python.producing import (
-    MOST_UNANSWERED,
-    Landed,
-    Outgoing,
-    Tally,
-    fill_records,
-)
-from compat.drivers.python.service import Handle, Service
+from compat.drivers.python.service import Service
 from compat.drivers.python.words import (
     Json,
     Partition,
@@ -41,7 +32,6 @@ from compat.drivers.python.words import (
 )
 
 if TYPE_CHECKING:
-    from asyncio import Future
     from collections.abc import Iterable
 
 CAPABILITIES = (
@@ -72,20 +62,6 @@ CAPABILITIES = (
     "events",
 )
 
-PRODUCER_SETTINGS = CLIENT_SETTINGS | {
-    "acks": "acks",
-    "idempotent": "enable_idempotence",
-    "compression": "compression_type",
-    "linger_ms": "linger_ms",
-    "batch_bytes": "max_batch_size",
-    "retry_backoff_ms": "retry_backoff_ms",
-    "max_request_bytes": "max_request_size",
-    "partitioner": "partitioner",
-}
-CODECS = {"none": None, "gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd"}
-# Its own is Java's hash of keys.
-PARTITIONERS = dict.fromkeys(("default", "java", "murmur2"), DefaultPartitioner)
-
 CONSUMER_SETTINGS = CLIENT_SETTINGS | {
     "rack": "client_rack",
     "group": "group_id",
@@ -111,105 +87,6 @@ ASSIGNORS = {
     "roundrobin": RoundRobinPartitionAssignor,
     "sticky": StickyPartitionAssignor,
 }
-
-
-class Producer(Handle):
-    explain = staticmethod(explain)
-
-    def __init__(self, config: Json) -> None:
-        settings = renamed(config, PRODUCER_SETTINGS)
-        if "compression" in config:
-            settings["compression_type"] = chosen("compression", config["compression"], CODECS)
-        if "partitioner" in config:
-            settings["partitioner"] = chosen("partitioner", config["partitioner"], PARTITIONERS)()
-        self._producer = LOOP.run(self._started(settings))
-
-    async def _started(self, settings: Json) -> Any:
-        producer = AIOKafkaProducer(**settings)
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
-
-    def send(self, records: list[Json], each: bool = False) -> Json:
-        return LOOP.run(self._send([Outgoing.read(line) for line in records], each))
-
-    async def _send(self, records: list[Outgoing], each: bool) -> Json:
-        sent: list[Json] = []
-        under_way: list[Future[Any] | Exception] = []
-        for record in records:
-            under_way.append(await self._start(record))
-            if each:
-                sent.append(await self._answer(under_way.pop()))
-        sent.extend([await self._answer(future) for future in under_way])
-        return {"sent": sent}
-
-    def fill(
-        self,
-        topic: str,
-        count: int,
-        size: int,
-        prefix: str,
-        partition: int | None = None,
-        keys: int | None = None,
-    ) -> Json:
-        return LOOP.run(self._fill(fill_records(topic, count, size, prefix, partition, keys)))
-
-    async def _fill(self, records: Iterable[Outgoing]) -> Json:
-        tally = Tally()
-        under_way: deque[Future[Any] | Exception] = deque()
-
-        async def settle(most: int) -> None:
-            while len(under_way) > most:
-                try:
-                    tally.succeeded(await _landed(under_way.popleft()))
-                except Exception as error:
-                    tally.refused(self.explained(error).code)
-
-        for record in records:
-            under_way.append(await self._start(record))
-            await settle(MOST_UNANSWERED)
-        await settle(0)
-        return tally.result()
-
-    async def _start(self, record: Outgoing) -> Future[Any] | Exception:
-        try:
-            future: Future[Any] = await self._producer.send(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                headers=list(record.headers),
-                partition=record.partition,
-                timestamp_ms=record.timestamp,
-            )
-        except Exception as error:
-            return error
-        return future
-
-    async def _answer(self, future: Future[Any] | Exception) -> Json:
-        try:
-            return (await _landed(future)).line()
-        except Exception as error:
-            return {"error": self.explained(error).line}
-
-    def flush(self) -> Json:
-        LOOP.run(self._producer.flush())
-        return {}
-
-    def close(self) -> Json:
-        LOOP.run(self._producer.stop())
-        return {}
-
-
-async def _landed(future: Future[Any] | Exception) -> Landed:
-    if isinstance(future, Exception):
-        raise future
-    told = await future
-    if told is None:
-        return Landed(-1, -1)  # acks 0: it says nothing of where
-    return Landed(told.partition, told.offset, told.timestamp)
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -257,13 +134,28 @@ class Consumer(SteeredConsumer):
                 chosen_by = {"topics": topics} if pattern is None else {"pattern": pattern}
                 self._consumer.subscribe(**chosen_by, listener=Listener(self))
                 return
-            self._consumer.assign([TopicPartition(*at) for at in pairs(assign)])
-            for at, one in zip(pairs(assign), assign, strict=True):
-                if one.get("offset", "committed") != "committed":
-                    await self._seek(at, one["offset"])
+            await self._assign(assign)
         except BaseException:
             await self._consumer.stop()
             raise
+
+    async def _assign(self, assign: list[Json]) -> None:
+        """All before the loop goes on: meanwhile it would look for positions of its own."""
+        self._consumer.assign([TopicPartition(*at) for at in pairs(assign)])
+        named: dict[int | str, list[TopicPartition]] = {}
+        for at, one in zip(pairs(assign), assign, strict=True):
+            offset = one.get("offset", "committed")
+            if isinstance(offset, int):
+                self._consumer.seek(TopicPartition(*at), offset)
+            else:
+                named.setdefault(offset, []).append(TopicPartition(*at))
+        seeks = {
+            "earliest": self._consumer.seek_to_beginning,
+            "latest": self._consumer.seek_to_end,
+        }
+        for offset, seek in seeks.items():
+            if offset in named:
+                await seek(*named[offset])
 
     def poll_client(self, seconds: float) -> bool:
         return LOOP.run(self._getmany(seconds))

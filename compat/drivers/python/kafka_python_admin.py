@@ -11,8 +11,8 @@ from kafka import errors as kafka_errors
 from kafka.admin import AlterConfigOp, ConfigResource
 
 from compat.drivers.python.buffer import read_offsets
+from compat.drivers.python.kafka_python_settings import CLIENT_SETTINGS
 from compat.drivers.python.kafka_python_words import (
-    CLIENT_SETTINGS,
     broker_error,
     error_of_text,
     explain,

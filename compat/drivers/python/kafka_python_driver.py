@@ -12,19 +12,15 @@ from kafka import (
     TopicPartition,
     __version__,
 )
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from kafka.partitioner import DefaultPartitioner
 
 from compat.drivers.python.buffer import Fetched, Next, one_of
 from compat.drivers.python.consuming import SteeredConsumer
 from compat.drivers.python.kafka_python_admin import Admin
-from compat.drivers.python.kafka_python_words import CLIENT_SETTINGS, explain
+from compat.drivers.python.kafka_python_settings import consumer_settings, producer_settings
+from compat.drivers.python.kafka_python_words import explain
 from compat.drivers.python.producing import Landed, Outgoing, SendingProducer
 from compat.drivers.python.service import Service
-from compat.drivers.python.words import Json, Partition, chosen, encode, name_of, pairs, renamed
+from compat.drivers.python.words import Json, Partition, chosen, encode, name_of, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,63 +55,16 @@ CAPABILITIES = (
     "generation",
 )
 
-PRODUCER_SETTINGS = CLIENT_SETTINGS | {
-    "acks": "acks",
-    "idempotent": "enable_idempotence",
-    "compression": "compression_type",
-    "linger_ms": "linger_ms",
-    "batch_bytes": "batch_size",
-    "max_in_flight": "max_in_flight_requests_per_connection",
-    "retries": "retries",
-    "retry_backoff_ms": "retry_backoff_ms",
-    "delivery_timeout_ms": "delivery_timeout_ms",
-    "max_request_bytes": "max_request_size",
-    "partitioner": "partitioner",
-}
-CODECS = {"none": None, "gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd"}
-# Its own is Java's hash of keys.
-PARTITIONERS = {"default": DefaultPartitioner, "java": DefaultPartitioner}
-PARTITIONERS["murmur2"] = DefaultPartitioner
-
-CONSUMER_SETTINGS = CLIENT_SETTINGS | {
-    "rack": "client_rack",
-    "group": "group_id",
-    "instance_id": "group_instance_id",
-    "auto_commit": "enable_auto_commit",
-    "auto_commit_interval_ms": "auto_commit_interval_ms",
-    "reset": "auto_offset_reset",
-    "session_timeout_ms": "session_timeout_ms",
-    "heartbeat_interval_ms": "heartbeat_interval_ms",
-    "max_poll_interval_ms": "max_poll_interval_ms",
-    "assignor": "partition_assignment_strategy",
-    "isolation": "isolation_level",
-    "fetch_min_bytes": "fetch_min_bytes",
-    "fetch_max_wait_ms": "fetch_max_wait_ms",
-    "fetch_max_bytes": "fetch_max_bytes",
-    "partition_max_bytes": "max_partition_fetch_bytes",
-    "max_poll_records": "max_poll_records",
-    "check_crcs": "check_crcs",
-    "allow_auto_create_topics": "allow_auto_create_topics",
-}
-ASSIGNORS = {
-    "range": RangePartitionAssignor,
-    "roundrobin": RoundRobinPartitionAssignor,
-    "sticky": StickyPartitionAssignor,
-    "cooperative": CooperativeStickyAssignor,
-}
+JOIN_SECONDS = 1.0
+"""A poll that joins: kafka-python 3.0.12 forgets its assignment if the poll ends between its own
+decision, as leader, and the coordinator's answer, which short polls make likely."""
 
 
 class Producer(SendingProducer):
     explain = staticmethod(explain)
 
     def __init__(self, config: Json) -> None:
-        settings = renamed(config, PRODUCER_SETTINGS)
-        if "compression" in config:
-            settings["compression_type"] = chosen("compression", config["compression"], CODECS)
-        if "partitioner" in config:
-            kind = chosen("partitioner", config["partitioner"], PARTITIONERS)
-            settings["partitioner"] = kind()
-        self._producer = KafkaProducer(**settings)
+        self._producer = KafkaProducer(**producer_settings(config))
         self._is_answered = self._producer.config["acks"] != 0
 
     def start(self, record: Outgoing) -> Callable[[], Landed]:
@@ -172,11 +121,7 @@ class Consumer(SteeredConsumer):
         assign: list[Json] | None = None,
     ) -> None:
         one_of(topics, pattern, assign)
-        settings = renamed(config, CONSUMER_SETTINGS)
-        if "assignor" in config:
-            assignor = chosen("assignor", config["assignor"], ASSIGNORS)
-            settings["partition_assignment_strategy"] = (assignor,)
-        self._consumer = KafkaConsumer(**settings)
+        self._consumer = KafkaConsumer(**consumer_settings(config))
         super().__init__(auto_commit=self._consumer.config["enable_auto_commit"])
         if assign is not None:
             self._consumer.assign([TopicPartition(*at) for at in pairs(assign)])
@@ -189,6 +134,8 @@ class Consumer(SteeredConsumer):
             self._consumer.subscribe(topics, listener=Listener(self))
 
     def poll_client(self, seconds: float) -> bool:
+        if self._consumer._coordinator.need_rejoin():
+            seconds = JOIN_SECONDS
         # Listeners are called before it fetches, never after.
         polled = self._consumer.poll(timeout_ms=int(seconds * 1000))
         for records in polled.values():

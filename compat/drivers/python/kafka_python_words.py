@@ -9,13 +9,6 @@ from kafka import errors
 from compat.drivers.python.kafka_errors import error_name
 from compat.drivers.python.words import CommandError, Json
 
-CLIENT_SETTINGS = {
-    "bootstrap": "bootstrap_servers",
-    "client_id": "client_id",
-    "request_timeout_ms": "request_timeout_ms",
-    "metadata_max_age_ms": "metadata_max_age_ms",
-}
-
 _DISCONNECTED = (errors.KafkaConnectionError, errors.NodeNotReadyError, errors.Cancelled)
 _TEXT = re.compile(r"\[Error (-?\d+)\] (.*)", re.DOTALL)
 
