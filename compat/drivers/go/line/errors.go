@@ -43,6 +43,9 @@ func Unsupported(format string, arguments ...any) *Error {
 
 // Broker is an error that a broker answered, by Kafka's name and number.
 func Broker(name string, number int, message string, retriable bool) *Error {
+	if name == "NOT_LEADER_FOR_PARTITION" {
+		name = "NOT_LEADER_OR_FOLLOWER" // as Kafka has called it since 2.6
+	}
 	fatal := false
 	switch name {
 	case "FENCED_INSTANCE_ID", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH":

@@ -1,0 +1,36 @@
+"""The driver of the rdkafka crate does what PROTOCOL.md says, against a broker of ours."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compat.drivers import Missing, build
+from tests.compat.driver_contract import CONTRACT, Bench
+from tests.support.process import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.process import BrokerProcess
+
+pytestmark = [pytest.mark.compat, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def command() -> list[str] | Missing:
+    return build("rust", ROOT)["rdkafka"]
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_the_driver(
+    check: Callable[[Bench], None],
+    command: list[str] | Missing,
+    memory_broker: BrokerProcess,
+) -> None:
+    if isinstance(command, Missing):
+        pytest.skip(str(command))
+    with closing(Bench("rdkafka", command, memory_broker.bootstrap)) as bench:
+        check(bench)
