@@ -81,8 +81,10 @@ class Lease:
             return False
         if not renewed:
             raise LeaseLost("the store no longer knows it")
-        if self._until_ms:
-            self._until_ms = self._counted_from(sent_ms)
+        if not self.is_held:
+            # Whoever saw that has given up what depends on it, and must be able to begin anew.
+            raise LeaseLost("its renewal was answered too late")
+        self._until_ms = self._counted_from(sent_ms)
         return True
 
     def _counted_from(self, sent_ms: int) -> int:

@@ -185,13 +185,14 @@ class Membership:
     async def _register(self, lease: Lease) -> None:
         """Under the lease, once the id is free: a predecessor's lease may still have to run out."""
         node_id, replay = self._announcement.node_id, self._follower.replay
+        announced = self._announcement.incarnation_id
         key = keys.broker_key(node_id)
         patience_ms = self._settings.current.int("initial.broker.registration.timeout.ms")
         deadline_ms = self._clock.monotonic_ms() + patience_ms
         while True:
             self._check_cluster()
             live = replay.live.get(node_id)
-            if live is not None and live.record.incarnation_id != self._announcement.incarnation_id:
+            if live is not None and live.record.incarnation_id != announced:
                 if self._clock.monotonic_ms() >= deadline_ms:
                     raise NodeIdInUse(f"node.id {node_id} is in use by another broker")
                 logger.warning("waiting for the node id to be free", node_id=node_id)
@@ -210,7 +211,10 @@ class Membership:
                 continue
             if result.succeeded:
                 await self._follower.images.wait_for(result.revision)
-                self.broker_epoch = self._clean_epoch = replay.live[node_id].epoch
+                live = replay.live.get(node_id)
+                if live is None or live.record.incarnation_id != announced:
+                    continue  # the lease is gone already, which its keeper is about to find
+                self.broker_epoch = self._clean_epoch = live.epoch
                 return
             await self._follower.wait_for_news(result.revision)
 

@@ -262,3 +262,25 @@ async def test_registration_survives_lost_answers() -> None:
         await world.pass_time(5_000)
         await until(lambda: process.is_unfenced)
         assert registered(process).epoch == process.membership.broker_epoch
+
+
+async def test_a_lease_that_is_gone_before_its_registration_is_seen_is_no_end() -> None:
+    world = World()
+    process = world.process()
+    transact = process.store.transact
+    revoked: list[int] = []
+
+    async def revoke_after(compares, operations):
+        result = await transact(compares, operations)
+        put = next((o for o in operations if o.key == keys.broker_key(1)), None)
+        if put is not None and not revoked:
+            revoked.append(put.lease)
+            await world.inner.revoke_lease(put.lease)
+        return result
+
+    process.store.transact = revoke_after
+    async with running(process):
+        await world.pass_time(10_000)
+        await until(lambda: process.is_unfenced)
+        assert revoked
+        assert registered(process).epoch == process.membership.broker_epoch

@@ -83,6 +83,32 @@ async def test_time_counts_from_the_sending_of_the_renewal(
         tasks.cancel_scope.cancel()
 
 
+async def test_an_answer_that_comes_too_late_does_not_bring_it_back(
+    clock: ManualClock, store: FaultyStore
+) -> None:
+    """Meanwhile its holder may have given up what depends on it."""
+    lease, lost = await Lease.grant(store, clock, TTL_MS, INTERVAL_MS), []
+    answer = anyio.Event()
+    renew = store.renew_lease
+
+    async def slow(lease_id: int) -> bool:
+        renewed = await renew(lease_id)
+        await answer.wait()
+        return renewed
+
+    store.renew_lease = slow  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep, lease, lost)
+        await idle()
+        clock.advance(3_000)
+        await idle()
+        clock.advance(5_100)
+        assert not lease.is_held
+        answer.set()
+        await until(lambda: lost)
+        assert not lease.is_held
+
+
 async def test_a_store_that_is_away_is_asked_again_until_time_is_up(
     clock: ManualClock, store: FaultyStore
 ) -> None:
