@@ -293,7 +293,7 @@ class Broker:
             quotas=quotas,
             fetch_sessions=FetchSessionCache(world.rng, lambda: settings.current.int(slots)),
             telemetry=telemetry,
-            producer_ids=ProducerIds(self.node_id, images, client),
+            producer_ids=ProducerIds(self.node_id, images, client, world.clock),
             spawn=tasks.start_soon,
             links=links,
             metrics=Metrics(),

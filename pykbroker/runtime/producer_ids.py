@@ -13,16 +13,23 @@ from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
+    from pykbroker.ports import Clock
     from pykbroker.runtime.controller_client import ControllerClient
     from pykbroker.runtime.metadata import Images
     from pykbroker.state.types import NodeId
 
+PATIENCE_MS = 3_000
+"""So long a producer waits for a block. kafka-python gives up for good when its own time is up."""
+
 
 class ProducerIds:
-    def __init__(self, node_id: NodeId, images: Images, controller: ControllerClient) -> None:
+    def __init__(
+        self, node_id: NodeId, images: Images, controller: ControllerClient, clock: Clock
+    ) -> None:
         self._node_id = node_id
         self._images = images
         self._controller = controller
+        self._clock = clock
         self._next = 0
         self._end = 0
         self._turn = anyio.Lock()
@@ -36,10 +43,16 @@ class ProducerIds:
 
     async def fetch_and_take(self) -> int:
         """Raises KafkaError. Of many who wait at once, one asks the controller."""
-        async with self._turn:
-            while (taken := self.take()) is None:
-                await self._fetch()
-            return taken
+        with anyio.CancelScope() as scope:
+            timer = self._clock.call_at(self._clock.monotonic_ms() + PATIENCE_MS, scope.cancel)
+            try:
+                async with self._turn:
+                    while (taken := self.take()) is None:
+                        await self._fetch()
+                    return taken
+            finally:
+                timer.cancel()
+        raise _try_again(f"no ids within {PATIENCE_MS} ms")
 
     async def _fetch(self) -> None:
         from wire.messages.allocate_producer_ids import AllocateProducerIdsRequest

@@ -76,6 +76,29 @@ async def test_without_a_controller_there_are_no_ids_for_now() -> None:
     assert (await broker.ask(init())).producer_id == 0
 
 
+async def test_a_controller_that_does_not_answer_is_not_waited_for_long() -> None:
+    broker = ClusterBroker(Cluster(1))
+    answers: list[int] = []
+    answering = broker.call
+
+    async def silent(*_: object, **__: object) -> None:
+        await anyio.sleep_forever()
+
+    async def one() -> None:
+        answers.append((await broker.ask(init())).error_code)
+
+    broker.call = silent  # type: ignore[method-assign,assignment]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one)
+        tasks.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        assert not answers
+        broker.clock.advance(3_000)
+    assert answers == [E.COORDINATOR_LOAD_IN_PROGRESS] * 2
+    broker.call = answering  # type: ignore[method-assign]
+    assert (await broker.ask(init())).producer_id == 0
+
+
 async def test_a_broker_that_is_not_registered_yet_says_try_again() -> None:
     answer = await ClusterBroker(Cluster(2)).ask(init())
     assert answer.error_code == E.COORDINATOR_LOAD_IN_PROGRESS

@@ -56,7 +56,7 @@ class ClusterBroker:
         self.settings = DynamicSettings(cluster.settings)
         self.images = Images()
         self.controller = self
-        self.producer_ids = ProducerIds(self.node_id, self.images, cast("Any", self))
+        self.producer_ids = ProducerIds(self.node_id, self.images, cast("Any", self), self.clock)
         self.quotas = SimpleNamespace(controller_mutation=self._mutation)
         self.groups = SimpleNamespace(topic=SimpleNamespace(create=self._create_offsets))
         self.permits: int | None = None
