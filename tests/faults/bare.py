@@ -44,7 +44,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-VERSIONS = {0: 9, 1: 12, 2: 7, 3: 12, 9: 8, 10: 4, 19: 7, 22: 4}
+VERSIONS = {0: 9, 1: 12, 2: 7, 3: 12, 9: 8, 10: 4, 19: 7, 20: 5, 22: 4} | {
+    32: 4,
+    37: 3,
+    43: 2,
+    44: 1,
+    45: 0,
+    46: 0,
+}
 """Of each API that is used here: by names, as new as names go."""
 EARLIEST, LATEST = -2, -1
 

@@ -21,6 +21,10 @@ and ended, this machine's monotonic nanoseconds, so that real-time order is exac
     dump         broker, tp, start, hw, end, epochs [[epoch, start], ...], rest (nothing is going
                  on any more), batches [[base, last, epoch, crc, pid, producer epoch, seq], ...];
                  in their place, of a compacted topic, records [[off, epoch, val, key], ...]
+    admin        do (create, delete, partitions, config, reassign, elect), topic, broker (who was
+                 asked), count, configs, partition, replicas, final (after the last fault)
+    admin_seen   topic, broker, there, count, configs, moving [partition, ...], parts {partition:
+                 [replica, ...]}, final (nothing is asked for any more)
     txn          txn, end (commit or abort)
     fault        kind, target, on (it begins or ends); healed marks the last one's end
     sample       broker, rss, fds, when (start or end)
@@ -77,12 +81,17 @@ def outcome(error: str | None, acks: int) -> str:
     return INFO
 
 
+FLUSH_NS = 10**9
+"""So much of a history may be missing when its process is killed."""
+
+
 class Recorder:
     """One process' history, written as it happens. May be shared by threads."""
 
     def __init__(self, path: Path, proc: str) -> None:
         self.proc = proc
         self._file = path.open("a", buffering=1 << 16)
+        self._flush_ns = 0
         self._lock = threading.Lock()
 
     def write(self, f: str, t0: int, t1: int | None = None, **fields: Any) -> None:
@@ -90,6 +99,9 @@ class Recorder:
         text = json.dumps(line, separators=(",", ":"))
         with self._lock:
             self._file.write(text + "\n")
+            if line["t1"] > self._flush_ns:
+                self._file.flush()
+                self._flush_ns = line["t1"] + FLUSH_NS
 
     def flush(self) -> None:
         with self._lock:

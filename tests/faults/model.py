@@ -71,6 +71,7 @@ class Model:
         self.owner: dict[str, str] = {}
         self.assign = 0
         self.txns = 0
+        self.admin_topics = 0
 
     def op(self, f: str, proc: str, **fields: Any) -> Op:
         """One that takes effect at the next instant at which its process is free."""
@@ -104,6 +105,7 @@ class Model:
             (self.change_leader, 1),
             (self.rebalance, 1),
             (self.shrink_or_expand, 1),
+            (self.administer, 1),
         ]
         names, weights = zip(*actions, strict=True)
         for _ in range(steps):
@@ -362,6 +364,66 @@ class Model:
             res="ok",
         )
 
+    def administer(self) -> None:
+        self._administer(self.random.randint(1, 5), (8, 1, 1))
+
+    def _administer(self, length: int, odds: tuple[int, int, int]) -> None:
+        """A topic from its beginning to its end, or some of it; ``odds`` of it being done, of
+        nobody knowing, and of its being refused."""
+        self.admin_topics += 1
+        name = f"admin-{self.admin_topics}"
+        there, count, value, replicas = False, 0, "", {}
+        steps = ["create", "partitions", "config", "reassign", "delete"]
+        for do in steps[:length]:
+            res = self.random.choices(("ok", "info", "fail"), odds)[0]
+            happens = res == "ok" or (res == "info" and self.random.random() < 0.5)
+            happens = happens and (there or do == "create")
+            res = res if there or do == "create" else "fail"
+            fields: Op = {}
+            if do == "create":
+                fields = {"count": 2, "configs": {"retention.ms": f"{self.admin_topics}0"}}
+            elif do == "partitions":
+                fields = {"count": count + 1}
+            elif do == "config":
+                fields = {"configs": {"retention.ms": f"{self.admin_topics}1"}}
+            elif do == "reassign":
+                fields = {"partition": 0, "replicas": self.random.sample(BROKERS, 2)}
+            self.op("admin", "admin", do=do, topic=name, broker=1, res=res, **fields)
+            if happens:
+                there = do != "delete"
+                count = fields.get("count", count)
+                value = fields.get("configs", {}).get("retention.ms", value)
+                replicas = {"0": fields.get("replicas", replicas.get("0", [1, 2]))}
+            self.see(name, there, count, value, replicas, final=False)
+        self.see(name, there, count, value, replicas, final=True)
+
+    def see(
+        self,
+        name: str,
+        there: bool,
+        count: int,
+        value: str,
+        replicas: dict[str, list[int]],
+        *,
+        final: bool,
+    ) -> None:
+        fields: Op = {"topic": name, "broker": 1, "there": there, "final": final, "res": "ok"}
+        if there:
+            fields |= {"count": count, "configs": {"retention.ms": value}}
+            fields |= {"moving": [], "parts": {p: list(r) for p, r in replicas.items()}}
+        self.op("admin_seen", "admin", **fields)
+
+    def elect(self) -> None:
+        """The preferred leader, at the end."""
+        part = self.parts[0]
+        fields: Op = {"topic": part.name.rpartition("-")[0], "partition": 0, "final": True}
+        if part.leader != BROKERS[0]:
+            part.leader = BROKERS[0]
+            part.epoch += 1
+            self.store(part)
+        self.clock += 200
+        self.op("admin", "admin", do="elect", broker=1, res="ok", **fields)
+
     def finish(self) -> None:
         self.op("fault", "run", kind="healed", res="ok")
         self.clock += 200  # what follows certainly ends after that
@@ -373,6 +435,9 @@ class Model:
             for proc in ("idem1", "idem2"):
                 for known in (True, False, True):
                     self._send_idempotent(part, proc, known=known)
+        for length in range(1, 6):
+            self._administer(length, (1, 0, 0))
+        self.elect()
         self.commit()
         self.metadata()
         for part in self.parts:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.faults.administrator import Administrator
 from tests.faults.checker.verdict import Verdict, check, render
 from tests.faults.cluster import Cluster, wait_until
 from tests.faults.dump import dump_replicas
@@ -46,6 +47,8 @@ class RunOptions:
     metadata: str | None = None
     synced: bool = False
     """With ``log.flush.interval.messages=1``."""
+    administered: bool = True
+    """Topics and partitions are changed meanwhile."""
     strikes: list[str] = field(default_factory=list)
     """These, in this order; without, by the seed."""
     floors: dict[str, int] = field(default_factory=dict)
@@ -98,8 +101,11 @@ def run(options: RunOptions) -> Outcome:
                 Watcher(out, cluster.bootstraps, list(NAMES), load.groups),
                 StoreWatcher(out, cluster.store_address, list(NAMES)),
             )
+            administrator: Administrator | None = None
+            if options.administered:
+                administrator = Administrator(out, cluster.bootstraps, TOPICS, options.seed)
             _strike(Scene(cluster, TOPICS, recorder, dice), options, struck)
-            _heal(cluster, recorder)
+            _heal(cluster, recorder, administrator)
             _end(cluster, load, watchers, out, recorder)
     finally:
         if load is not None:
@@ -142,9 +148,13 @@ def _strike(scene: Scene, options: RunOptions, struck: list[str]) -> None:
         scene.linger(0.5, 3)
 
 
-def _heal(cluster: Cluster, recorder: Recorder) -> None:
+def _heal(cluster: Cluster, recorder: Recorder, administrator: Administrator | None) -> None:
+    if administrator is not None:
+        administrator.stop()
     cluster.heal()
     recorder.write("fault", now(), kind="healed", target="", res="ok")
+    if administrator is not None:
+        administrator.put_in_order()
     cluster.wait_in_sync(*NAMES, when="after the last fault")
     time.sleep(2)  # the load goes on for a moment without any fault
 

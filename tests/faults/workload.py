@@ -228,6 +228,11 @@ def name_of(value: bytes | None, headers: Iterable[tuple[str, bytes | None]] | N
     return value.decode()
 
 
+def told(error: BaseException) -> str:
+    """What a client said."""
+    return f"{type(error).__name__}: {error}"[:200]
+
+
 def acks_of(name: str) -> tuple[int, bool]:
     """Acks, and whether it is idempotent."""
     if name.startswith("idempotent"):

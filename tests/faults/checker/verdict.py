@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.faults.checker.admin import Admin
 from tests.faults.checker.control import Control, Groups
 from tests.faults.checker.core import Finding, Run, seconds
 from tests.faults.checker.liveness import Floors, Recovery, Resources
@@ -42,6 +43,7 @@ CHECKS: tuple[Any, ...] = (
     Divergence,
     Control,
     Groups,
+    Admin,
     Recovery,
     Resources,
     Floors,

@@ -17,6 +17,7 @@ from tests.faults.workload import (
     Pace,
     Reading,
     name_of,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ async def send(producer: Any, record: Outgoing) -> None:
             headers=record.headers,
         )
     except Exception as error:  # it is in the history
-        record.done(-1, type(error).__name__)
+        record.done(-1, told(error))
         return
     future.add_done_callback(lambda f: settle(f, record.done))
 
@@ -89,7 +90,7 @@ def settle(future: asyncio.Future[Any], done: Any) -> None:
         return
     error = future.exception()
     if error is not None:
-        done(-1, type(error).__name__)
+        done(-1, told(error))
     else:
         result = future.result()
         done(-1 if result is None else result.offset, None)

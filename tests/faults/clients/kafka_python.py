@@ -19,6 +19,7 @@ from tests.faults.workload import (
     Reading,
     name_of,
     run_threads,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -80,10 +81,10 @@ def send(producer: Any, record: Outgoing) -> None:
             partition=record.partition,
         )
     except Exception as error:  # e.g. no metadata, no memory: it is in the history
-        done(-1, type(error).__name__)
+        done(-1, told(error))
         return
     future.add_callback(lambda m: done(m.offset, None))
-    future.add_errback(lambda e: done(-1, type(e).__name__))
+    future.add_errback(lambda e: done(-1, told(e)))
 
 
 def consume(steering: Steering, name: str, group: str | None) -> None:
