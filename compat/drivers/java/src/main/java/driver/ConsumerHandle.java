@@ -185,7 +185,8 @@ final class ConsumerHandle extends Handle {
 
     /** Holds back what is fetched while enough waits here; polling goes on for the membership. */
     private void throttle() {
-        boolean isNeeded = fetched.isFull() && waiting == null;
+        boolean areRecordsWanted = waiting != null && waiting.wantsRecords();
+        boolean isNeeded = fetched.isFull() && !areRecordsWanted;
         if (isNeeded) {
             consumer.pause(consumer.assignment());
         } else if (isThrottled) {

@@ -35,9 +35,18 @@ final class ErrorReport {
     private ErrorReport(String code, Short number, Throwable thrown, boolean isFatal) {
         this.code = code;
         this.number = number;
-        this.message = thrown.getMessage() == null ? thrown.toString() : thrown.getMessage();
+        this.message = messageOf(thrown);
         this.isRetriable = thrown instanceof RetriableException;
         this.isFatal = isFatal;
+    }
+
+    /** With the causes', for "Failed to construct kafka consumer" says too little. */
+    private static String messageOf(Throwable thrown) {
+        String own = thrown.getMessage() == null ? thrown.toString() : thrown.getMessage();
+        Throwable cause = thrown.getCause();
+        return cause == null || own.contains(cause.toString())
+                ? own
+                : own + ": " + messageOf(cause);
     }
 
     static ErrorReport of(Throwable thrown) {

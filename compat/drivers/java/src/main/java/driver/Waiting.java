@@ -29,6 +29,11 @@ abstract class Waiting {
         return Math.max(0, timeout - elapsed());
     }
 
+    /** Whether records are awaited, however many. */
+    boolean wantsRecords() {
+        return true;
+    }
+
     /** Looks at what has come. */
     abstract boolean isDone();
 
@@ -56,6 +61,11 @@ abstract class Waiting {
     static Waiting events(Command command, Events events, ConsumerHandle consumer) {
         String event = command.fields.text("wait_for", null);
         return new Waiting(command) {
+            @Override
+            boolean wantsRecords() {
+                return false;
+            }
+
             @Override
             boolean isDone() {
                 return event == null || events.has(event);
