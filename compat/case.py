@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from compat.control import Control
     from compat.target import Target
 
+TUNING = ("linger_ms", "batch_bytes", "max_request_bytes", "delivery_timeout_ms")
+"""Settings of producers that change how soon or in what portions a client sends, not what it
+promises: no behaviour hangs on them."""
+
 
 class Case:
     """One behaviour with one client. Everything it opens is closed at its end."""
@@ -128,8 +132,16 @@ class Case:
         return self.driver.capabilities >= set(capabilities)
 
     def producer(self, driver: Driver | None = None, **config: Any) -> Producer:
+        """What of TUNING the client has no setting for is left to the client."""
         config = {"bootstrap": self.bootstrap} | config
-        return Producer(driver or self.driver, config=config)
+        while True:
+            try:
+                return Producer(driver or self.driver, config=config)
+            except DriverError as error:
+                lacking = [name for name in TUNING if name in config and name in error.text]
+                if error.code != "UNSUPPORTED" or not lacking:
+                    raise
+                config = {name: config[name] for name in config if name not in lacking}
 
     def consumer(self, *topics: str, driver: Driver | None = None, **config: Any) -> Consumer:
         """In a group, by subscription."""

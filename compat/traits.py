@@ -14,5 +14,17 @@ TRAITS: dict[tuple[str, str], str] = {
     ),
     ("kafka-go", "records/null and empty"): "makes empty keys and values null",
     ("confluent-javascript", "records/null and empty"): "makes empty keys and values null",
+    ("platformatic", "commits/commit of a stale generation"): (
+        "joins again by itself when a commit is refused, and commits as the new member"
+    ),
+    ("platformatic", "records/log append time"): (
+        "reckons with the producer's timestamps whatever the type that the batch names"
+    ),
+    ("platformatic", "records/partition that is not there"): (
+        "takes the number of a partition modulo how many there are"
+    ),
+    ("platformatic", "offsets/position out of range"): (
+        "ends its stream with the error where others reset"
+    ),
 }
 """By client and behaviour; each completes the sentence "the client ..."."""

@@ -174,6 +174,8 @@ export class KafkajsAdmin {
       const { topic, partition } = partitionOf(name)
       const partitions = [{ partition, offset: String(offsets[name]) }]
       try {
+        // It looks for leaders before it has the topic's metadata, unless something asked before.
+        await this.admin.fetchTopicOffsets(topic)
         await this.admin.deleteTopicRecords({ topic, partitions })
       } catch (error) {
         throw error.partitions?.[0]?.error ?? error.cause?.partitions?.[0]?.error ?? error

@@ -21,11 +21,22 @@ export function optionsOf(config, words) {
   return { clientId: 'compat', ...translate(config, words) }
 }
 
-/** The codecs it has here: zstd is Node's own, from 22.15 on. */
+/** "probe" in snappy, in the framing of Kafka's Java library, which most clients and brokers write. */
+const FRAMED = Buffer.from('82534e4150505900' + '00000001' + '00000001' + '00000007' + '051070726f6265', 'hex')
+
+/** What each codec must do to be one: zstd is Node's own, from 22.15 on. */
+const PROBES = {
+  gzip: codec => codec.compressSync(Buffer.from('probe')),
+  snappy: codec => codec.decompressSync(FRAMED),
+  lz4: codec => codec.compressSync(Buffer.from('probe')),
+  zstd: codec => codec.compressSync(Buffer.from('probe')),
+}
+
+/** The codecs it has here. */
 export function codecs() {
-  return ['gzip', 'snappy', 'lz4', 'zstd'].filter(codec => {
+  return Object.keys(PROBES).filter(codec => {
     try {
-      compressionsAlgorithms[codec].compressSync(Buffer.from('probe'))
+      PROBES[codec](compressionsAlgorithms[codec])
       return true
     } catch (error) {
       console.error(`platformatic without ${codec}: ${error.message}`)

@@ -126,6 +126,8 @@ class PlatformaticConsumer extends Consuming {
 
   async close() {
     this.inbox.grab(this.inbox.records.length)
+    // In this order: a consumer that closes its streams itself refuses their last commit.
+    await this.stream?.close()
     await this.consumer.close(true)
     return {}
   }
