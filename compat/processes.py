@@ -46,10 +46,15 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs or is paused; one that only waits to be reaped does not."""
+    """Whether the process runs or is paused; one that only waits to be reaped does not.
+
+    A killed process looks like that as soon as its first thread has ended; while it has others its
+    files are open and its locks held.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+            state = file.read().rpartition(")")[2].split()[0]
+        return state not in ("Z", "X") or len(os.listdir(f"/proc/{pid}/task")) > 1
     except FileNotFoundError:
         if os.path.isdir("/proc/self"):
             return False

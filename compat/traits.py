@@ -23,6 +23,9 @@ TRAITS: dict[tuple[str, str], str] = {
     ("platformatic", "records/partition that is not there"): (
         "takes the number of a partition modulo how many there are"
     ),
+    ("platformatic", "durability/coordinator that dies"): (
+        "asks the leader that it knew for three seconds, and fails the record"
+    ),
     ("platformatic", "offsets/position out of range"): (
         "ends its stream with the error where others reset"
     ),

@@ -249,7 +249,7 @@ def max_timestamp(case: Case) -> None:
 @behaviour("deleteRecords.", needs="admin.delete_records produce")
 def delete_records(case: Case) -> None:
     admin, topic = case.admin(), case.topic()
-    case.producer().put(topic, *[b"x"] * 6)
+    case.producer(acks=-1).put(topic, *[b"x"] * 6)
     answer = admin.do("delete_records", offsets={f"{topic}-0": 4})["offsets"]
     check(answer[f"{topic}-0"])
     same("the log start", case.setup.end_offset(topic, 0, "earliest"), 4)

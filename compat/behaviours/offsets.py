@@ -144,7 +144,7 @@ def reset_none(case: Case) -> None:
 )
 def records_deleted(case: Case) -> None:
     topic = case.topic()
-    case.producer().put(topic, *(b"%d" % n for n in range(10)))
+    case.producer(acks=-1).put(topic, *(b"%d" % n for n in range(10)))
     answer = case.setup.do("delete_records", offsets={f"{topic}-0": 6})["offsets"]
     same("low watermark", answer[f"{topic}-0"]["low_watermark"], 6)
     same("what is left", [r.offset for r in case.reader(topic).take(4)], [6, 7, 8, 9])
@@ -157,7 +157,7 @@ def records_deleted(case: Case) -> None:
 )
 def position_out_of_range(case: Case) -> None:
     topic = case.topic()
-    case.producer().put(topic, *(b"%d" % n for n in range(10)))
+    case.producer(acks=-1).put(topic, *(b"%d" % n for n in range(10)))
     case.setup.do("delete_records", offsets={f"{topic}-0": 4})
     reader = case.reader(topic, offset=1, reset="earliest")
     same("begins at the log start", [r.offset for r in reader.take(6)], [4, 5, 6, 7, 8, 9])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -107,3 +109,34 @@ def test_a_command_that_fails_changes_nothing(tmp_path: Path) -> None:
         control.start(9)
     with pytest.raises(ControlError, match="cannot-be-found"):
         CommandControl("./cannot-be-found", "127.0.0.1:1", [9]).kill(9)
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, threading, sys
+threading.Thread(target=sys.stdin.read).start()
+print("up", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_process_is_alive_until_its_last_thread_has_ended() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FIRST_THREAD_ENDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        eventually(lambda: first_thread_state(process.pid) == "Z", "the end of the first thread")
+        assert is_alive(process.pid)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        eventually(lambda: not is_alive(process.pid), "the end of the process")
+        process.communicate()
+
+
+def first_thread_state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
