@@ -103,17 +103,13 @@ class Service:
         if not isinstance(name, str):
             raise bad_command("a command has a handle")
         thread = self._open.get(name)
-        is_open = thread is not None and not thread.has_ended
         if method == "open":
-            if is_open:
+            if thread is not None and not thread.has_ended:
                 raise bad_command(f"handle {name!r} is open")
             self._open[name] = _HandleThread(self, handle_type, command, thread)
             self._open[name].start()
-        elif thread is None or not is_open or thread.kind is not handle_type:
+        elif thread is None or thread.kind is not handle_type or not thread.accepts(command):
             raise bad_command(f"no {kind} {name!r}")
-        else:
-            thread.has_ended = method == "close"
-            thread.commands.put(command)
 
     def answer(
         self,
@@ -156,23 +152,35 @@ class _HandleThread(threading.Thread):
         before: _HandleThread | None,
     ) -> None:
         super().__init__(daemon=True)
-        self.commands: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self.kind = kind
         self.has_ended = False
         """It takes no more commands: it was told to close, or could not be opened."""
+        self._gate = threading.Lock()
+        self._commands: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._service = service
         self._opening = opening
         self._before = before
         self._handle: Handle | None = None
 
+    def accepts(self, command: Json) -> bool:
+        """Whether it will be done."""
+        with self._gate:
+            if self.has_ended:
+                return False
+            self.has_ended = command["op"].endswith(".close")
+            self._commands.put(command)
+            return True
+
     def run(self) -> None:
         if self._before is not None:
             self._before.join()
         self._service.answer(self._opening, self._make, self.kind.explained)
-        while not (self.has_ended and self.commands.empty()):
+        while not (self.has_ended and self._commands.empty()):
             handle = self._handle
             try:
-                command = self.commands.get(timeout=None if handle is None else handle.idle_seconds)
+                command = self._commands.get(
+                    timeout=None if handle is None else handle.idle_seconds
+                )
             except queue.Empty:
                 assert handle is not None
                 handle.idle()
@@ -183,7 +191,8 @@ class _HandleThread(threading.Thread):
         try:
             self._handle = call(self.kind, self._opening)
         except Exception:
-            self.has_ended = True
+            with self._gate:
+                self.has_ended = True
             raise
         return {}
 
