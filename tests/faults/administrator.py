@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.bare import Lost, Refused
 from tests.faults.bare_admin import BareAdmin
-from tests.faults.cluster import PATIENCE_SECONDS, wait_until
+from tests.faults.brokers import wait_until
 from tests.faults.history import FAIL, INFO, OK, Recorder, now
+from tests.support.process import PATIENCE_SECONDS
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:

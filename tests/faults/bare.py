@@ -20,7 +20,7 @@ from wire.messages.create_topics import (
     CreateTopicsRequest,
 )
 from wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
-from wire.messages.find_coordinator import FindCoordinatorRequest
+from wire.messages.find_coordinator import Coordinator, FindCoordinatorRequest
 from wire.messages.init_producer_id import InitProducerIdRequest
 from wire.messages.list_offsets import (
     ListOffsetsPartition,
@@ -302,11 +302,18 @@ class Bare:
             epochs += [header.partition_leader_epoch] * len(found)
         return records, epochs, following
 
-    def committed(self, group: str, partitions: dict[str, list[int]]) -> dict[str, int]:
-        """By topic-partition; of the group's coordinator, asked for anew each time."""
+    def coordinator(self, group: str) -> int:
+        return int(self._coordinator(group).node_id)
+
+    def _coordinator(self, group: str) -> Coordinator:
         found = self.call_any(FindCoordinatorRequest(coordinator_keys=[group])).coordinators[0]
         if found.error_code:
             raise Refused(found.error_code)
+        return found
+
+    def committed(self, group: str, partitions: dict[str, list[int]]) -> dict[str, int]:
+        """By topic-partition; of the group's coordinator, asked for anew each time."""
+        found = self._coordinator(group)
         topics = [
             OffsetFetchRequestTopics(name=name, partition_indexes=indexes)
             for name, indexes in partitions.items()

@@ -10,16 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.faults.bare import Bare, Lost, Refused
+from tests.faults.brokers import Brokers, Process
 from tests.faults.platter import Platter
 from tests.faults.proxy import Proxy, Rule
 from tests.support.etcd import an_etcd
-from tests.support.process import PATIENCE_SECONDS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,77 +46,7 @@ DEFAULTS = {
 }
 
 
-class Process:
-    """One child with its output in a file; started, killed, paused and started again."""
-
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
-        self.name = name
-        self.command = list(command)
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-        self.is_paused = False
-
-    @property
-    def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    def start(self) -> None:
-        assert not self.is_running, self.name
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
-        environment |= {"PYTHONPATH": str(ROOT), "PYTHONDEVMODE": ""}
-        self._begin = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                self.command, stdout=out, stderr=out, env=environment, cwd=self.log.parent
-            )
-
-    def wait_for(self, text: str) -> None:
-        """Until it has said that since its last start."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.said():
-            code = None if self.process is None else self.process.poll()
-            if code is not None or time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} (exit {code}): no {text!r}\n{self.said()}")
-            time.sleep(0.02)
-
-    def said(self) -> str:
-        with self.log.open("rb") as file:
-            file.seek(self._begin)
-            return file.read().decode(errors="replace")
-
-    def signal(self, number: int) -> None:
-        if self.is_running:
-            assert self.process is not None
-            self.process.send_signal(number)
-
-    def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-        self.wait()
-
-    def terminate(self) -> int:
-        self.resume()
-        self.signal(signal.SIGTERM)
-        return self.wait()
-
-    def pause(self) -> None:
-        self.is_paused = True
-        self.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self.is_paused = False
-        self.signal(signal.SIGCONT)
-
-    def wait(self) -> int:
-        self.is_paused = False
-        return 0 if self.process is None else self.process.wait(PATIENCE_SECONDS)
-
-
-class Cluster:
+class Cluster(Brokers):
     """``metadata``: "etcd" and "etcd3" start one member or three, of which ``store`` is the one
     that is struck; without, ``store`` is a process that serves an SQLite store. Brokers reach it
     through the proxy, ``store_address`` is where it is. ``journaled`` brokers write down what they
@@ -136,19 +63,16 @@ class Cluster:
         log_level: str = "info",
         journaled: bool = False,
     ) -> None:
+        super().__init__(range(1, brokers + 1))
         self.directory = directory
         self._journaled = journaled
         self.settings = TIMINGS | DEFAULTS | (settings or {})
-        self.nodes = list(range(1, brokers + 1))
         self.proxy = Proxy({str(n): f"127.0.0.{10 + n}" for n in self.nodes})
         self.proxy.__enter__()
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.store: Process
-        self.brokers: dict[int, Process] = {}
-        self.client_ports: dict[int, int] = {}
         self._log_level = log_level
-        self._clients: list[Bare] = []
         self._members: list[Process] = []
         ports = free_ports(2 * brokers + 7)
         store_port = self.proxy.listen(STORE)
@@ -213,63 +137,6 @@ class Cluster:
         self.store.start()
         self.store.wait_for(self._ready_line)
 
-    def restart(self, node: int) -> None:
-        """Started, not yet ready."""
-        self.brokers[node].start()
-
-    @property
-    def bootstrap(self) -> str:
-        return ",".join(self.bootstraps.values())
-
-    @property
-    def bootstraps(self) -> dict[int, str]:
-        return {node: f"127.0.0.1:{port}" for node, port in self.client_ports.items()}
-
-    def running(self) -> list[int]:
-        return [n for n, b in self.brokers.items() if b.is_running and not b.is_paused]
-
-    def client(self, timeout_s: float = 5.0, nodes: Sequence[int] | None = None) -> Bare:
-        asked = nodes or self.running() or self.nodes
-        made = Bare(",".join(self.bootstraps[n] for n in asked), timeout_s=timeout_s)
-        self._clients.append(made)
-        return made
-
-    def state(self, *topics: str) -> Any:
-        """As some broker sees it."""
-        client = self.client(2.0)
-        try:
-            return client.metadata(topics)
-        finally:
-            client.close()
-
-    def leader(self, topic: str, partition: int = 0) -> int:
-        """-1 without one; a broker that is not running is none."""
-        try:
-            leader = self.state(topic).parts[topic, partition].leader
-        except (Lost, Refused, KeyError):
-            return -1
-        return leader if leader in self.running() else -1
-
-    def wait_in_sync(self, *topics: str, when: str = "") -> None:
-        """Until every replica of them is in the ISR, as every broker sees it."""
-
-        def look() -> bool:
-            for node in self.nodes:
-                client = self.client(2.0, [node])
-                try:
-                    parts = client.metadata(topics).parts
-                except Lost:
-                    return False
-                finally:
-                    client.close()
-                if {topic for topic, _ in parts} != set(topics):
-                    return False
-                if any(set(s.isr) != set(s.replicas) for s in parts.values()):
-                    return False
-            return True
-
-        wait_until(look, f"every replica of {', '.join(topics)} in sync {when}")
-
     def cut(self, rule: Rule, source: int | str, destination: int | str, *directions: str) -> None:
         if directions:
             self.proxy.set(rule, str(source), str(destination), directions)
@@ -305,8 +172,7 @@ class Cluster:
         for process in [*self.brokers.values(), self.store, *self._members]:
             if process.is_running:
                 process.kill()
-        for client in self._clients:
-            client.close()
+        self.close_clients()
         self.proxy.__exit__()
 
     def log_dir(self, node: int) -> Path:
@@ -350,17 +216,6 @@ def etcd_members(
         command += ["--initial-cluster", cluster, "--initial-cluster-token", str(directory)]
         members.append(Process(f"etcd {n}", command, logs / f"etcd-{n}.log"))
     return members
-
-
-def wait_until(condition: Any, what: str, patience_s: float = PATIENCE_SECONDS) -> Any:
-    deadline = time.monotonic() + patience_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {patience_s} s")
-        time.sleep(0.05)
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests.faults.administrator import Administrator
+from tests.faults.brokers import wait_until
 from tests.faults.checker.verdict import Verdict, check, render
-from tests.faults.cluster import Cluster, wait_until
+from tests.faults.cluster import Cluster
 from tests.faults.dump import dump_replicas
 from tests.faults.history import Recorder, now
 from tests.faults.load import Load, Watcher, ends_of, patiently, read_everything

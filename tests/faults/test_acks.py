@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.bare import Bare, Lost, Refused
-from tests.faults.cluster import Cluster, wait_until
+from tests.faults.brokers import wait_until
+from tests.faults.cluster import Cluster
 from tests.faults.load import ends_of, patiently
 from tests.faults.proxy import BLACKHOLE
 from tests.faults.workload import Topic
