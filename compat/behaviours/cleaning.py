@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from compat.client import Record
@@ -17,7 +18,7 @@ ROLL_AT = 1_048_576
 
 def _roll(producer: Producer, topic: str, filler: str) -> None:
     """Enough bytes that what came before is in a closed segment."""
-    value = b"." * 100_000
+    value = os.urandom(100_000)  # which no client's compression makes smaller
     for number in range(24):
         key = f"{filler}-{number % 2}".encode()
         producer.put(topic, value, key=key, partition=0)

@@ -71,7 +71,10 @@ func intsByTopic(partitions []line.Partition) map[string][]int {
 }
 
 func (a *admin) createTopics(f line.CreateTopics) (any, error) {
-	request := &kafka.CreateTopicsRequest{ValidateOnly: f.ValidateOnly}
+	if f.ValidateOnly { // it waits, for ever, until metadata has them
+		return nil, line.Unsupported("topics that are validated only")
+	}
+	request := &kafka.CreateTopicsRequest{}
 	for _, topic := range f.Topics {
 		one := kafka.TopicConfig{
 			Topic: topic.Name, NumPartitions: int(line.Or(topic.Partitions)),

@@ -293,7 +293,9 @@ func (b *Buffer) Gone(event string, partitions []Partition, keep bool) {
 			b.remove(p)
 		}
 	}
-	b.note(Event{Event: event, Partitions: partitions})
+	if len(partitions) > 0 {
+		b.note(Event{Event: event, Partitions: partitions})
+	}
 }
 
 // Failed notes an error; one that repeats itself is noted once, until records come.

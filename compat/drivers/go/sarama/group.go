@@ -21,8 +21,12 @@ type member struct {
 
 	mu      sync.Mutex
 	session sarama.ConsumerGroupSession // nil between sessions
+	changed chan struct{}               // closed when it is another
 	failed  chan error                  // of commits, while one waits for them
 }
+
+// joining may take this long while a commit waits for it.
+const joining = 30 * time.Second
 
 // commitErrorsCome within this time: the client tells of a failed commit in its channel of errors
 // alone, which another goroutine fills.
@@ -37,6 +41,7 @@ func (c *consumer) join(name string, topics []string) (line.Operations, error) {
 	m := &member{
 		consumer: c, name: name, group: group, topics: topics, over: make(chan struct{}),
 		auto: c.client.Config().Consumer.Offsets.AutoCommit.Enable, failed: make(chan error, 100),
+		changed: make(chan struct{}),
 	}
 	go m.listen()
 	go m.consume()
@@ -87,11 +92,37 @@ func (m *member) listen() {
 
 // Setup is called when a session begins.
 func (m *member) Setup(session sarama.ConsumerGroupSession) error {
-	m.mu.Lock()
-	m.session = session
-	m.mu.Unlock()
 	m.assigned(session, line.Flat(session.Claims()))
+	m.become(session)
 	return nil
+}
+
+func (m *member) become(session sarama.ConsumerGroupSession) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.session = session
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// current is the session, waited for while the member joins.
+func (m *member) current() (sarama.ConsumerGroupSession, error) {
+	end := time.After(joining)
+	for {
+		m.mu.Lock()
+		session, changed := m.session, m.changed
+		m.mu.Unlock()
+		if session != nil {
+			return session, nil
+		}
+		select {
+		case <-changed:
+		case <-m.over:
+			return nil, &line.Error{Code: "CLIENT", Message: "the group has no session any more"}
+		case <-end:
+			return nil, &line.Error{Code: "CLIENT", Message: "no session of the group", Retriable: true}
+		}
+	}
 }
 
 func (m *member) assigned(session sarama.ConsumerGroupSession, partitions []line.Partition) {
@@ -101,9 +132,7 @@ func (m *member) assigned(session sarama.ConsumerGroupSession, partitions []line
 
 // Cleanup is called when a session ends.
 func (m *member) Cleanup(sarama.ConsumerGroupSession) error {
-	m.mu.Lock()
-	m.session = nil
-	m.mu.Unlock()
+	m.become(nil)
 	m.buffer.Gone("revoked", m.buffer.Assignment(), m.auto)
 	return nil
 }
@@ -128,15 +157,13 @@ func (m *member) ConsumeClaim(
 }
 
 func (m *member) commit(f line.Committing) (any, error) {
-	offsets, err := f.ToCommit(m.buffer)
+	session, err := m.current()
 	if err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
-	session := m.session
-	m.mu.Unlock()
-	if session == nil {
-		return nil, &line.Error{Code: "CLIENT", Message: "no session of the group", Retriable: true}
+	offsets, err := f.ToCommit(m.buffer)
+	if err != nil {
+		return nil, err
 	}
 	for len(m.failed) > 0 {
 		<-m.failed

@@ -234,7 +234,12 @@ impl Admin {
                 let members: Vec<Value> = one
                     .members()
                     .iter()
-                    .map(|m| json!({"member_id": m.id(), "client_id": m.client_id()}))
+                    .map(|m| {
+                        json!({
+                            "member_id": m.id(), "client_id": m.client_id(),
+                            "assignment": m.assignment().and_then(assignment).unwrap_or_default(),
+                        })
+                    })
                     .collect();
                 let told = json!({
                     "state": one.state(), "protocol": one.protocol(),
@@ -302,6 +307,29 @@ fn specifier(fields: &Value) -> Outcome<ResourceSpecifier<'_>> {
             .map_err(|_| bad_command(format!("broker {name}"))),
         other => Err(unsupported(format!("configs of a {other}"))),
     }
+}
+
+/// The partitions in a consumer's assignment, which the crate leaves in Kafka's bytes: a version,
+/// then topics, each with a list of partitions.
+fn assignment(bytes: &[u8]) -> Option<Vec<String>> {
+    fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+        let (first, after) = rest.split_first_chunk()?;
+        *rest = after;
+        Some(*first)
+    }
+    let mut rest = bytes;
+    take::<2>(&mut rest)?;
+    let mut names = Vec::new();
+    for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+        let size = i16::from_be_bytes(take(&mut rest)?);
+        let (topic, after) = rest.split_at_checked(usize::try_from(size).ok()?)?;
+        let topic = std::str::from_utf8(topic).ok()?;
+        rest = after;
+        for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+            names.push(format!("{topic}-{}", i32::from_be_bytes(take(&mut rest)?)));
+        }
+    }
+    Some(names)
 }
 
 fn source_name(source: &ConfigSource) -> &'static str {

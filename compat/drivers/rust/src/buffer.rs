@@ -198,8 +198,10 @@ impl Buffer {
                     state.remove(at);
                 }
             }
-            let told: Vec<Value> = partitions.iter().map(partition_json).collect();
-            state.note(json!({"event": event, "partitions": told}));
+            if !partitions.is_empty() {
+                let told: Vec<Value> = partitions.iter().map(partition_json).collect();
+                state.note(json!({"event": event, "partitions": told}));
+            }
         });
     }
 
