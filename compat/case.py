@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from compat.client import Admin, Consumer, Producer
-from compat.driver import PATIENCE_SECONDS, Driver, DriverError, DriverGone
+from compat.driver import PATIENCE_SECONDS, Driver, DriverError, DriverGone, Json
 from compat.suite import Unavailable
 from compat.target import NotKafka, partitions_known
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from compat.control import Control
     from compat.target import Target
 
-TUNING = ("linger_ms", "batch_bytes", "max_request_bytes", "delivery_timeout_ms")
-"""Settings of producers that change how soon or in what portions a client sends, not what it
-promises: no behaviour hangs on them."""
+FRESH_METADATA: Json = {"metadata_max_age_ms": 5000}
+"""Clients that miss a new topic look again soon, not after five minutes."""
+Opened = TypeVar("Opened")
 
 
 class Case:
@@ -131,26 +131,32 @@ class Case:
     def offers(self, *capabilities: str) -> bool:
         return self.driver.capabilities >= set(capabilities)
 
-    def producer(self, driver: Driver | None = None, **config: Any) -> Producer:
-        """What of TUNING the client has no setting for is left to the client."""
-        config = {"bootstrap": self.bootstrap} | config
-        while True:
-            try:
-                return Producer(driver or self.driver, config=config)
-            except DriverError as error:
-                lacking = [name for name in TUNING if name in config and name in error.text]
-                if error.code != "UNSUPPORTED" or not lacking:
-                    raise
-                config = {name: config[name] for name in config if name not in lacking}
+    def producer(
+        self, driver: Driver | None = None, *, prefer: Json | None = None, **config: Any
+    ) -> Producer:
+        """``prefer`` are settings that a client without them does without."""
 
-    def consumer(self, *topics: str, driver: Driver | None = None, **config: Any) -> Consumer:
-        """In a group, by subscription."""
-        config = {"bootstrap": self.bootstrap, "reset": "earliest"} | config
-        return Consumer(driver or self.driver, topics=list(topics), config=config)
+        def opened(settings: Json) -> Producer:
+            return Producer(driver or self.driver, config=settings)
 
-    def matching(self, pattern: str, driver: Driver | None = None, **config: Any) -> Consumer:
+        return _open(opened, {"bootstrap": self.bootstrap} | config, prefer)
+
+    def consumer(
+        self,
+        *topics: str,
+        driver: Driver | None = None,
+        pattern: str | None = None,
+        prefer: Json | None = None,
+        **config: Any,
+    ) -> Consumer:
+        """In a group, by subscription to topics or to a pattern."""
+        where: Json = {"topics": list(topics)} if pattern is None else {"pattern": pattern}
+
+        def opened(settings: Json) -> Consumer:
+            return Consumer(driver or self.driver, **where, config=settings)
+
         config = {"bootstrap": self.bootstrap, "reset": "earliest"} | config
-        return Consumer(driver or self.driver, pattern=pattern, config=config)
+        return _open(opened, config, FRESH_METADATA | (prefer or {}))
 
     def reader(
         self,
@@ -158,19 +164,25 @@ class Case:
         *partitions: int,
         offset: int | str = "earliest",
         driver: Driver | None = None,
+        prefer: Json | None = None,
         **config: Any,
     ) -> Consumer:
         """Partitions (0, if none is named) from an offset, without membership. A client that only
         has groups reads the whole topic from its beginning, in a group of its own."""
         reading = driver or self.driver
         if "consume" not in reading.capabilities and offset == "earliest":
-            return self.consumer(topic, driver=driver, group=self.group(), **config)
-        config = {"bootstrap": self.bootstrap} | config
+            group = self.group()
+            return self.consumer(topic, driver=driver, prefer=prefer, group=group, **config)
         assign = [
             {"topic": topic, "partition": partition, "offset": offset}
             for partition in partitions or (0,)
         ]
-        return Consumer(driver or self.driver, assign=assign, config=config)
+
+        def opened(settings: Json) -> Consumer:
+            return Consumer(reading, assign=assign, config=settings)
+
+        config = {"bootstrap": self.bootstrap} | config
+        return _open(opened, config, FRESH_METADATA | (prefer or {}))
 
     def admin(self, driver: Driver | None = None, **config: Any) -> Admin:
         return Admin(driver or self.driver, config={"bootstrap": self.bootstrap} | config)
@@ -208,3 +220,16 @@ class Case:
                 self.setup.delete_topic(topic)
             except (DriverError, DriverGone):
                 continue  # a behaviour may delete its own, or have lost the cluster
+
+
+def _open(opened: Callable[[Json], Opened], config: Json, prefer: Json | None) -> Opened:
+    """With as many of the preferred settings as the client has."""
+    wished = dict(prefer or {})
+    while True:
+        try:
+            return opened(config | wished)
+        except DriverError as error:
+            if error.code != "UNSUPPORTED" or not wished:
+                raise
+            named = [name for name in wished if name in error.text]
+            wished.pop(named[0] if named else next(iter(wished)))

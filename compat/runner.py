@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from compat.case import Case
-from compat.driver import DriverGone
+from compat.driver import DriverError, DriverGone
 from compat.suite import Unavailable
 from compat.traits import TRAITS
 
@@ -171,6 +171,8 @@ class Runner:
             outcome, detail = Outcome.SKIPPED, str(reason)
         except Exception as error:
             outcome, detail = Outcome.FAILED, _explain(error)
+            if isinstance(error, DriverError) and error.code == "UNSUPPORTED":
+                outcome, detail = Outcome.NOT_OFFERED, f"the client has no {error.text}"
             if given_up.is_set():
                 detail = f"not done after {one.seconds:g} s\n{detail}"
         finally:

@@ -29,5 +29,10 @@ TRAITS: dict[tuple[str, str], str] = {
     ("platformatic", "offsets/position out of range"): (
         "ends its stream with the error where others reset"
     ),
+    ("kafka-go", "administration/validate only"): (
+        "waits for the topic that validateOnly did not make"
+    ),
+    ("kafka-go", "records/headers"): "makes empty headers null",
+    ("kafka-go", "records/log append time"): "tells the producer's time of such records",
 }
 """By client and behaviour; each completes the sentence "the client ..."."""

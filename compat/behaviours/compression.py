@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compat.client import Record
+from compat.client import PATIENCE_MS, Record
 from compat.drivers import NAMES
 from compat.suite import Unavailable, behaviour, holds, same
 
@@ -29,7 +29,7 @@ def every_codec_to_every_client(case: Case) -> None:
     topics = {}
     for codec in codecs:
         topics[codec] = case.topic()
-        producer = case.producer(compression=codec, linger_ms=20)
+        producer = case.producer(compression=codec, prefer={"linger_ms": 20})
         producer.send(
             *(Record(topic=topics[codec], value=value, partition=0) for value in _values(codec))
         )
@@ -48,7 +48,7 @@ def every_codec_to_every_client(case: Case) -> None:
             if codec != "none" and codec not in offered:
                 continue
             read = case.reader(topics[codec], driver=driver)
-            got = [r.value for r in read.take(50)]
+            got = [r.value for r in read.upto(50, PATIENCE_MS)]
             same(f"{codec} read by {name}", got, _values(codec))
             read.close()
         if name != case.client:
@@ -66,7 +66,7 @@ def the_topics_own_codec(case: Case) -> None:
         if codec not in ("gzip", "uncompressed") and not case.offers(codec):
             continue
         topic = case.topic(compression_type=codec)
-        producer = case.producer(compression="gzip", linger_ms=20)
+        producer = case.producer(compression="gzip", prefer={"linger_ms": 20})
         producer.put(topic, *_values(codec))
         got = [r.value for r in case.reader(topic).take(50)]
         same(f"a topic of {codec}", got, _values(codec))

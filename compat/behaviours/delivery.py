@@ -23,7 +23,7 @@ IMPATIENT: dict[str, Any] = {
 
 def _send_while_the_leader_pauses(case: Case, topic: str, **config: Any) -> dict[str, int]:
     """The client asks again for what the paused leader has in its socket, and will do too."""
-    producer = case.producer(**(IMPATIENT | config))
+    producer = case.producer(prefer=IMPATIENT, **config)
     producer.put(topic, b"warm", partition=0)
     leader = leader_of(case, topic)
     case.control.pause(leader)

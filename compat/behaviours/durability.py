@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compat.case import Case
 
 SAFE: dict[str, Any] = {"min_insync_replicas": 2, "unclean_leader_election_enable": "false"}
+HASTY = {"retries": 0, "request_timeout_ms": 5000, "delivery_timeout_ms": 8000}
 FETCH_WAIT_SECONDS = 2.0
 """Well above replica.fetch.wait.max.ms, well below broker.session.timeout.ms."""
 strike = partial(behaviour, brokers=3, control=True, seconds=400)
@@ -154,13 +155,7 @@ def not_enough_replicas(case: Case) -> None:
     for broker in others:
         case.control.stop(broker)
     case.wait_for(lambda: isr_of(case, topic) == {leader}, "a leader alone", 120)
-    hasty = case.producer(
-        acks=-1,
-        retries=0,
-        request_timeout_ms=5000,
-        delivery_timeout_ms=8000,
-        **_no_idempotence(case),
-    )
+    hasty = case.producer(acks=-1, prefer=HASTY, **_no_idempotence(case))
     code = hasty.refusal(Record(topic=topic, value=b"refused", partition=0))
     holds("the code", code in ("NOT_ENOUGH_REPLICAS", "TIMEOUT"), code)
     for broker in others:

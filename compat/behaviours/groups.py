@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHORT: dict[str, Any] = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
 
+REFRESHING: dict[str, Any] = SHORT | {"metadata_max_age_ms": 1000}
+
 
 def members_of(case: Case, group: str) -> list[set[str]]:
     """What each member has, as the coordinator tells it; raises nothing for a group that moves."""
@@ -187,7 +189,7 @@ def regex_subscription(case: Case) -> None:
     prefix = case.name("regex")
     case.setup.create_topic(f"{prefix}-a", 1, case.replication)
     case.wait_until_known(f"{prefix}-a")
-    consumer = case.matching(f"^{prefix}-.*", group=case.group(), metadata_max_age_ms=1000, **SHORT)
+    consumer = case.consumer(pattern=f"^{prefix}-.*", group=case.group(), **REFRESHING)
     producer = case.producer()
     producer.put(f"{prefix}-a", b"first")
     same("of the first topic", consumer.take(1)[0].value, b"first")

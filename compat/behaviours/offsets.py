@@ -20,7 +20,7 @@ HOUR_MS = 3_600_000
 )
 def offsets_are_contiguous(case: Case) -> None:
     topic = case.topic(partitions=3)
-    producer = case.producer(linger_ms=5)
+    producer = case.producer(prefer={"linger_ms": 5})
     for partition in range(3):
         offsets = producer.put(topic, *(b"%d" % n for n in range(200)), partition=partition)
         same(f"offsets in partition {partition}", offsets, list(range(200)))
