@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from compat.client import Admin, Consumer, Producer
+from compat.client import PATIENCE_MS, Admin, Consumer, Producer
 from compat.driver import PATIENCE_SECONDS, Driver, DriverError, DriverGone, Json
 from compat.suite import Unavailable
 from compat.target import NotKafka, partitions_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from compat.client import Record
     from compat.control import Control
     from compat.target import Target
 
 FRESH_METADATA: Json = {"metadata_max_age_ms": 5000}
 """Clients that miss a new topic look again soon, not after five minutes."""
 Opened = TypeVar("Opened")
+
+
+class Peers:
+    """One process of each client, started when it is first asked for and shared from then on."""
+
+    def __init__(self, commands: Mapping[str, list[str]]) -> None:
+        self._commands = commands
+        self._running: dict[str, Driver] = {}
+        self._locks = {name: threading.Lock() for name in commands}
+
+    def driver(self, client: str) -> Driver:
+        """Raises Unavailable, DriverGone."""
+        if client not in self._commands:
+            raise Unavailable(f"needs the client {client}")
+        with self._locks[client]:
+            running = self._running.get(client)
+            if running is None or running.has_ended:
+                running = self._running[client] = Driver(client, self._commands[client])
+                running.hello()
+            return running
+
+    def close(self) -> None:
+        for driver in self._running.values():
+            driver.close()
 
 
 class Case:
@@ -32,6 +58,7 @@ class Case:
         commands: Mapping[str, list[str]],
         setup: Admin,
         control: Control | None,
+        peers: Peers,
     ) -> None:
         self.bootstrap = target.bootstrap
         self.brokers = target.brokers
@@ -40,6 +67,7 @@ class Case:
         """An admin that works, whatever the client under test can do."""
         self._commands = commands
         self._control = control
+        self._peers = peers
         self._drivers: list[Driver] = []
         self._main: Driver | None = None
         self._topics: list[str] = []
@@ -128,6 +156,11 @@ class Case:
         driver.hello()
         return driver
 
+    def peer(self, client: str) -> Driver:
+        """A process of any client that all behaviours share: what is opened in it must be closed.
+        Raises Unavailable where there is no such client."""
+        return self._peers.driver(client)
+
     def offers(self, *capabilities: str) -> bool:
         return self.driver.capabilities >= set(capabilities)
 
@@ -157,6 +190,23 @@ class Case:
 
         config = {"bootstrap": self.bootstrap, "reset": "earliest"} | config
         return _open(opened, config, FRESH_METADATA | (prefer or {}))
+
+    def read_all(self, driver: Driver, topics: Sequence[str], count: int) -> list[Record]:
+        """What the first partitions of several topics hold, as one client reads it."""
+        config: Json = {"bootstrap": self.bootstrap, "reset": "earliest"}
+
+        def opened(settings: Json) -> Consumer:
+            if "consume" not in driver.capabilities:
+                group = {"group": self.group()}
+                return Consumer(driver, topics=list(topics), config=settings | group)
+            assign = [{"topic": topic, "partition": 0, "offset": "earliest"} for topic in topics]
+            return Consumer(driver, assign=assign, config=settings)
+
+        reader = _open(opened, config, FRESH_METADATA)
+        try:
+            return reader.upto(count, PATIENCE_MS)
+        finally:
+            reader.close()
 
     def reader(
         self,

@@ -152,6 +152,7 @@ def main(arguments: Sequence[str]) -> int:
         except (DriverError, DriverGone, NotKafka) as error:
             fail(f"no cluster at {bootstrap}: {error}")
         runner = Runner(target, commands, setup, control=control, workers=options.workers)
+        stack.enter_context(closing(runner))
         runner.look_at_clients()
         progress = Progress(len(behaviours) * len(clients))
         runner.run(behaviours, clients, progress)

@@ -72,6 +72,10 @@ class Driver:
         return frozenset(self.hello()["capabilities"])
 
     @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 

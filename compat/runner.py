@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from compat.case import Case
+from compat.case import Case, Peers
 from compat.driver import DriverError, DriverGone
 from compat.suite import Unavailable
 from compat.traits import TRAITS
@@ -75,6 +75,7 @@ class Runner:
         self._setup = setup
         self._control = control
         self._workers = workers
+        self._peers = Peers(self._commands)
         self.clients: dict[str, ClientInfo] = {}
 
     def look_at_clients(self) -> None:
@@ -98,8 +99,11 @@ class Runner:
             offered |= {"read"}
         return ClientInfo(name, hello["version"], hello.get("language", ""), offered)
 
+    def close(self) -> None:
+        self._peers.close()
+
     def _case(self, client: str) -> Case:
-        return Case(self.target, client, self._commands, self._setup, self._control)
+        return Case(self.target, client, self._commands, self._setup, self._control, self._peers)
 
     def run(
         self,
