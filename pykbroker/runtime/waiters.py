@@ -101,7 +101,8 @@ class Bell:
         self.rung = 0
         """Take this before looking, and hand it to ``wait``: then nothing is missed."""
         self._clock = clock
-        self._waiting: set[anyio.Event] = set()
+        self._waiting: dict[anyio.Event, None] = {}
+        """In the order in which they came: so they go on."""
 
     def ring(self) -> None:
         self.rung += 1
@@ -113,10 +114,10 @@ class Bell:
         if self.rung != rung:
             return
         event = anyio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = None
         timer = self._clock.call_at(until_ms, event.set)
         try:
             await event.wait()
         finally:
             timer.cancel()
-            self._waiting.discard(event)
+            del self._waiting[event]
