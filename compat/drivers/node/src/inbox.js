@@ -121,7 +121,7 @@ function addTo(summary, record) {
 /**
  * A record as the line has it.
  * @param {{topic: string, partition: number, offset: number, key: any, value: any,
- *   headers: [any, any][], timestamp: number}} record with bytes as the client gives them
+ *   headers: any[][], timestamp: number}} record with bytes as the client gives them
  * @returns {Incoming & {[field: string]: any}}
  */
 export function toLine({ key, value, headers, ...rest }) {

@@ -26,10 +26,9 @@ export function partitionOf(name) {
 }
 
 /**
- * Partitions by their topics.
- * @template {{topic: string}} T
- * @param {T[]} partitions
- * @returns {Map<string, T[]>}
+ * Partitions, or whatever is of a topic, by their topics.
+ * @param {any[]} partitions
+ * @returns {Map<string, any[]>}
  */
 export function byTopic(partitions) {
   const topics = new Map()

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Consuming } from '../consuming.js'
 import { badCommand, unsupported } from '../errors.js'
 import { toLine } from '../inbox.js'
-import { choose, nameOf, translate } from '../words.js'
+import { choose, nameOf, sleep, translate } from '../words.js'
 import { CLIENT_WORDS, PATIENCE_MS, explain, promised, rdkafka } from './client.js'
 
 const { ERRORS } = rdkafka.CODES
@@ -100,6 +100,7 @@ export class ConfluentConsumer extends Consuming {
         } catch (error) {
           this.failed(explain(error))
           if (error.isFatal) this.closing = true
+          await sleep(POLL_MS)
         }
       })
     }
@@ -159,6 +160,7 @@ export class ConfluentConsumer extends Consuming {
 
   async positions(partitions) {
     await this.ready
+    /** @type {{[name: string]: number|null}} */
     const offsets = {}
     for (const { topic, partition, offset } of this.consumer.position(partitions)) {
       offsets[nameOf(topic, partition)] = offset >= 0 ? offset : null

@@ -57,6 +57,8 @@ export class KafkajsConsumer extends Consuming {
     this.owned = []
     this.closing = false
     this.admin = null
+    /** @type {Promise<void>} */
+    this.joining = Promise.resolve()
     /** How often each partition was sought: what was fetched before belongs nowhere. */
     this.seeks = new Map()
     /** Where to, until something is taken. */
@@ -72,7 +74,7 @@ export class KafkajsConsumer extends Consuming {
     await this.consumer.subscribe(subscription)
     const sought = await Promise.all(begin.filter(one => one.offset !== 'committed').map(one => this.#place(one)))
     // The group is joined in the background; from here on the consumer takes orders.
-    this.consumer.run(run).catch(error => this.failed(explain(error)))
+    this.joining = this.consumer.run(run).catch(error => this.failed(explain(error)))
     for (const one of sought) this.#seek(one)
   }
 
@@ -100,7 +102,11 @@ export class KafkajsConsumer extends Consuming {
       this.assigned(this.owned, { member_id: payload.memberId })
     })
     this.consumer.on(events.REBALANCING, ({ payload }) => this.#released({ member_id: payload.memberId }))
-    this.consumer.on(events.CRASH, ({ payload }) => this.failed(explain(payload.error)))
+    this.consumer.on(events.CRASH, ({ payload }) => {
+      this.failed(explain(payload.error))
+      // What crashes because it was closed would start itself again.
+      if (this.closing && payload.restart) setImmediate(() => this.consumer.disconnect())
+    })
   }
 
   /** Rebalances are eager: whoever rejoins has nothing until it is assigned anew. */
@@ -191,6 +197,9 @@ export class KafkajsConsumer extends Consuming {
   async close() {
     this.closing = true
     this.inbox.grab(this.inbox.records.length)
+    // Whoever disconnects while it is still joining leaves a member behind.
+    await this.running.catch(() => {})
+    await this.joining
     await this.consumer.disconnect()
     await this.admin?.disconnect()
     return {}

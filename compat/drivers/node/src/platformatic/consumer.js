@@ -51,11 +51,13 @@ class PlatformaticConsumer extends Consuming {
     this.fallback = fallbackMode === undefined ? {} : { fallbackMode }
     this.owned = []
     this.stream = null
+    /** @type {any} */
+    this.consumer = null
     this.ready = Promise.resolve()
   }
 
   newConsumer(groupId) {
-    const consumer = new Consumer({ ...this.options, groupId })
+    const consumer = new Consumer(/** @type {any} */ ({ ...this.options, groupId }))
     consumer.on('consumer:heartbeat:error', ({ error }) => this.failed(explain(error)))
     consumer.on('error', error => this.failed(explain(error)))
     return consumer
@@ -107,6 +109,7 @@ class PlatformaticConsumer extends Consuming {
 
   async positions(partitions) {
     await this.ready
+    /** @type {{[name: string]: number|null}} */
     const offsets = {}
     for (const { topic, partition } of partitions) {
       const offset = this.stream?.offsetsToFetch.get(`${topic}:${partition}`)

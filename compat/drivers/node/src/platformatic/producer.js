@@ -26,6 +26,7 @@ export class PlatformaticProducer extends Producing {
     return new PlatformaticProducer(optionsOf(config, WORDS))
   }
 
+  /** @param {any} options */
   constructor({ partitioner, acks, ...options }) {
     super()
     this.producer = new Producer(options)
