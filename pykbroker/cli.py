@@ -31,6 +31,7 @@ pykbroker {version}: a Kafka broker.
   pykbroker serve              a broker on localhost:9092, data in ./pykbroker-data
   pykbroker serve --memory     the same, nothing on disk
   pykbroker serve --brokers 3  a cluster of three
+  pykbroker exec -- COMMAND    a broker for as long as a command runs
   pykbroker import DIR         take over the data of an Apache Kafka broker
   pykbroker --help             everything else
 """
@@ -69,6 +70,21 @@ def build_parser() -> argparse.ArgumentParser:
         default=DEFAULT_DATA_DIR,
         help="the new copy (default: %(default)s)",
     )
+    execute = commands.add_parser(
+        "exec", help="run a command with a broker of its own, in KAFKA_BOOTSTRAP_SERVERS"
+    )
+    execute.add_argument(
+        "--brokers", metavar="N", type=_count, default=1, help="a cluster of N (default: 1)"
+    )
+    execute.add_argument(
+        "-o",
+        dest="options",
+        metavar="name=value",
+        action="append",
+        default=[],
+        help="set one property; may be given often",
+    )
+    execute.add_argument("line", metavar="COMMAND", nargs="+", help="and its arguments, after --")
     return parser
 
 
@@ -147,6 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from pykbroker.importing import import_directory
 
         sys.exit(import_directory(options.directory, options.data_dir))
+    if options.command == "exec":
+        from pykbroker.executing import execute
+
+        sys.exit(execute(options.line, brokers=options.brokers, options=options.options))
     sys.exit(serve(options))
 
 
