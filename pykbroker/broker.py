@@ -132,18 +132,35 @@ class Broker:
         self.services: Services
         """Once it has begun to run."""
         self._links: BrokerLinks | None = None
+        self._starting: anyio.CancelScope | None = None
+        """Until this broker has something to leave: a stop breaks that off."""
+        self._is_recovered = False
 
     def stop(self) -> None:
         self._stop.set()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
         stored_cluster_id = self.logs.acquire()
         try:
-            async with self._world.open_store() as store:
-                await self._run(on_ready, stored_cluster_id, store)
+            with anyio.CancelScope() as starting:
+                self._starting = starting
+                if self._stop.is_set():
+                    return
+                async with self._world.open_store() as store:
+                    await self._run(on_ready, stored_cluster_id, store)
+            if starting.cancelled_caught:
+                await self._stopped_early()
         finally:
             self.logs.release()
+
+    async def _stopped_early(self) -> None:
+        """The store did not answer yet. What is known of the last stop is as true as before."""
+        if self._is_recovered:
+            await self.logs.close(self.logs.clean_epoch)
+        logger.info("stopped before it was ready", node_id=self.node_id)
 
     async def _run(
         self, on_ready: Callable[[Ready], None], stored_cluster_id: str | None, store: MetadataStore
@@ -155,9 +172,11 @@ class Broker:
             follower = MetadataFollower(store, images, self._world.clock)
             cluster_id = await self._cluster_id(stored_cluster_id, store)
             await self._recover(cluster_id, store)
+            self._is_recovered = True
             async with anyio.create_task_group() as tasks:
                 services, controller = self._build(images, follower, store, tasks, sockets)
                 await self._load(follower)
+                self._starting = None
                 announcement = self._announcement(cluster_id, sockets)
                 membership = Membership(
                     announcement,
@@ -344,7 +363,7 @@ class Broker:
             is_controller=CONTROLLER_ROLE in self.settings.current.list("process.roles"),
             is_broker=BROKER_ROLE in self.settings.current.list("process.roles"),
             log_dirs=tuple(d.directory_id for d in self.logs.live_directories()),
-            clean_epoch=self.logs.previous_broker_epoch if self.logs.was_clean else -1,
+            clean_epoch=self.logs.clean_epoch,
         )
 
     def _controller_endpoints(self, sockets: dict[str, Bound]) -> list[Endpoint]:

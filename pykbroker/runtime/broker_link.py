@@ -146,6 +146,8 @@ class BrokerLink:
         self._not_before_ms = 0
         self._backoff_ms = BACKOFF_MS
         self._closed = False
+        self._dropped = False
+        """Whether the attempt that is under way goes where the broker is not any more."""
 
     @property
     def is_connected(self) -> bool:
@@ -203,6 +205,7 @@ class BrokerLink:
             self._drop("the broker has another address or epoch")
 
     def _drop(self, reason: str) -> None:
+        self._dropped = True
         self._address = None
         if self._scope is not None:
             self._scope.cancel()
@@ -253,13 +256,14 @@ class BrokerLink:
             attempt.done.set()
 
     async def _try(self) -> str | None:
-        """Why there is no connection; None when there is."""
+        """Why there is no connection. None when there is, or when it was sought in the wrong
+        place."""
         address = self._links.address(self.node_id)
         if address is None:
             return f"broker {self.node_id} has no address"
         if self._closed:
             return "the link is closed"
-        self._address = address
+        self._address, self._dropped = address, False
         made: list[LinkConnection] = []
 
         def factory(transport: Transport) -> LinkConnection:
@@ -283,6 +287,8 @@ class BrokerLink:
                 self._scope = None
                 if made and not is_ready:
                     made[0].abort(reason)
+        if self._dropped and not self._closed:
+            return None  # dropped meanwhile: the broker moved, and whoever waits tries again
         if not is_ready:
             logger.debug("not connected", broker=self.node_id, purpose=self.purpose, reason=reason)
             return f"{address.host}:{address.port}: {reason}"

@@ -212,6 +212,11 @@ class LogManager:
         return all(directory.was_clean for directory in self.live_directories())
 
     @property
+    def clean_epoch(self) -> int:
+        """Under which broker epoch this broker stopped cleanly last; -1 without proof of it."""
+        return self.previous_broker_epoch if self.was_clean else -1
+
+    @property
     def previous_broker_epoch(self) -> int:
         """Of the broker that stopped cleanly; -1 otherwise."""
         epochs = {directory.previous_broker_epoch for directory in self.live_directories()}
