@@ -6,6 +6,9 @@ A behaviour that a client cannot show for such a reason is not run with it; the 
 from __future__ import annotations
 
 TRAITS: dict[tuple[str, str], str] = {
+    ("aiokafka", "cleaning/compacted topics need keys"): (
+        "has no name for errors since INVALID_RECORD: they are unknown to it"
+    ),
     ("sarama", "offsets/position out of range"): (
         "has no auto.offset.reset where it reads without a group: it reports the error"
     ),
