@@ -170,7 +170,8 @@ def _fetch_group(
 
     def failure(code: ErrorCode) -> OffsetFetchResponseGroup:
         if code is ErrorCode.COORDINATOR_NOT_AVAILABLE:
-            code = ErrorCode.NOT_COORDINATOR  # which older consumers know to retry
+            # Which every consumer asks again for; librdkafka never does for NOT_COORDINATOR.
+            code = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
         return OffsetFetchResponseGroup(group_id=group.group_id, error_code=code)
 
     def completed(response: OffsetFetchResponseGroup) -> OffsetFetchResponseGroup:

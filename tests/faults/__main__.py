@@ -1,5 +1,5 @@
 """python -m tests.faults run --seed N --seconds S [--runs N] [--metadata etcd] [--synced]
-    [--strike NAME ...]
+    [--calm] [--strike NAME ...]
 
 Runs from one seed on, each in a directory of its own, which is kept when the verdict is red.
 Exit code 0 when all of them are green. ``check FILES`` judges a history again.
@@ -32,6 +32,7 @@ def main() -> int:
         "--metadata", choices=["etcd", "etcd3"], help="in an etcd that is started: one member or 3"
     )
     go.add_argument("--synced", action="store_true", help="acknowledged when it is on the disks")
+    go.add_argument("--calm", action="store_true", help="no administrator at work")
     go.add_argument("--strike", action="append", choices=sorted(STRIKES), default=[])
     go.add_argument("--directory", type=Path)
     again = commands.add_parser("check")
@@ -57,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
             rate=options.rate,
             metadata=options.metadata,
             synced=options.synced,
+            administered=not options.calm,
             strikes=options.strike,
         )
         try:

@@ -50,6 +50,8 @@ class RunOptions:
     """With ``log.flush.interval.messages=1``."""
     administered: bool = True
     """Topics and partitions are changed meanwhile."""
+    impatient: bool = True
+    """Clients give a silent broker up soon; else when they do by themselves."""
     strikes: list[str] = field(default_factory=list)
     """These, in this order; without, by the seed."""
     floors: dict[str, int] = field(default_factory=dict)
@@ -71,6 +73,7 @@ def workloads(options: RunOptions, bootstrap: str, out: Path) -> dict[str, Optio
             str(out),
             seed=options.seed,
             rate=options.rate,
+            impatient=options.impatient,
             **more,
         )
 

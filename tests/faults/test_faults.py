@@ -36,9 +36,18 @@ def test_what_was_promised_holds_while_faults_strike(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_rolling_restart_fails_no_send(tmp_path: Path) -> None:
-    outcome = run(RunOptions(1, 10, tmp_path, rate=100, strikes=["roll"], administered=False))
+    options = RunOptions(1, 10, tmp_path, rate=100, strikes=["roll"])
+    options.administered = options.impatient = False
+    outcome = run(options)
     assert outcome.verdict.is_green, outcome.report
     assert outcome.verdict.counts["failed sends"] == 0, outcome.report
+
+
+@pytest.mark.timeout(600)
+def test_what_is_synced_survives_the_power_of_all_brokers(tmp_path: Path) -> None:
+    strikes = ["cut-all-power", "kill-leader", "cut-all-power", "cut-power"]
+    outcome = run(RunOptions(1, 20, tmp_path, rate=100, synced=True, strikes=strikes))
+    assert outcome.verdict.is_green, outcome.report
 
 
 @pytest.mark.timeout(600)

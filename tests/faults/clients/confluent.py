@@ -83,7 +83,13 @@ def produce(steering: Steering, sort: str, name: str) -> None:
 
 
 def consume(steering: Steering, name: str, group: str | None) -> None:
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+    from confluent_kafka import (
+        OFFSET_BEGINNING,
+        Consumer,
+        KafkaError,
+        KafkaException,
+        TopicPartition,
+    )
 
     options = steering.options
     recorder = steering.recorder(name)
@@ -122,6 +128,10 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
         for m in consumer.consume(1000, timeout=0.2):
             if m.error() is not None:
                 recorder.write("trouble-reading", t0, err=str(m.error()))
+                if m.error().code() == KafkaError.NOT_COORDINATOR and group is not None:
+                    # It will not ask for the committed offsets again (librdkafka's issue 5586).
+                    consumer.unsubscribe()
+                    consumer.subscribe(options.names, on_assign=assigned)
                 continue
             epoch = m.leader_epoch()
             recs.setdefault(f"{m.topic()}-{m.partition()}", []).append(
