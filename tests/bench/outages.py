@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-STOP_NS = 15 * 10**9
-"""So long after SIGTERM a pause counts as its work."""
-
 
 class Outages:
     """Of one partition, ``tp``, and of the clients of these kinds."""
@@ -37,6 +34,8 @@ class Outages:
         kind = next((k for k in self._sent if op["proc"].startswith(f"{k}-")), "")
         if op["f"] == "fault" and op.get("on"):
             (self._kills if op["kind"].startswith("kill") else self._stops).append(op)
+        elif op["f"] == "fault" and self._stops and op.get("on") is False:
+            self._stops[-1]["end"] = op["t0"]
         elif op["f"] == "store" and op["tp"] == self._tp:
             self._leaders.append((op["t1"], op["leader"]))
         elif op["f"] == "send" and op["res"] == "ok":
@@ -73,12 +72,11 @@ class Outages:
         return any(self._sent_at.get(val, 0) > kill["t0"] for _, _, val in recs)
 
     def pauses(self, kind: str) -> list[float]:
-        """The longest time between two acknowledgements after each clean stop."""
+        """The longest time between two acknowledgements, from each clean stop until the broker is
+        back and in sync."""
         found = []
         for stop in self._stops:
-            told = sorted(
-                at for _, at in self._sent[kind] if stop["t0"] <= at <= stop["t0"] + STOP_NS
-            )
+            told = sorted(at for _, at in self._sent[kind] if stop["t0"] <= at <= stop["end"])
             found.append(max(b - a for a, b in itertools.pairwise(told)) / 1e9)
         return found
 
