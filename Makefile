@@ -23,6 +23,8 @@ help:
 	@echo "make etcd        etcd $(ETCD_VERSION), built with Go, for the tests"
 	@echo "make etcd-debian the etcd of Debian's package, for the tests"
 	@echo "make test-faults faults from a seed under load (ARGS='--seed N --seconds S --runs R')"
+	@echo "make test-faults-synced the same, with power cuts of all brokers at once"
+	@echo "make test-faults-etcd   the same, with the metadata in an etcd of three members"
 	@echo "make bench-failover what clients notice of a leader that dies"
 	@echo "make compat      stock clients of every language against pykbroker (ARGS=... for compat run)"
 	@echo "make test-compat the tests of the drivers in other languages (needs their toolchains)"
@@ -31,7 +33,7 @@ help:
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian lock clean
 
 setup: $(STAMP)
 
@@ -93,6 +95,12 @@ $(KAFKA_LIBS)/.ready:
 
 test-faults: setup
 	$(BIN)/python -m tests.faults run --seconds 600 $(ARGS)
+
+test-faults-synced: setup
+	$(BIN)/python -m tests.faults run --seconds 600 --synced $(ARGS)
+
+test-faults-etcd: setup
+	$(BIN)/python -m tests.faults run --seconds 600 --metadata etcd3 $(ARGS)
 
 bench-failover: setup
 	$(BIN)/python tests/bench/failover.py $(ARGS)
