@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import fnmatch
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,11 +114,14 @@ def main(argv: Sequence[str]) -> int:
     reference = options.reference or ("kafka" if "kafka" in names else next(iter(names), ""))
     if not cases or reference not in names or len(set(names)) < len(names):
         parser.error("it needs a load, a target, names that differ, a reference that is one")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return measure(options, cases, managed, targets, reference)
     except StartFailed as error:
         progress(str(error))
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def measure(

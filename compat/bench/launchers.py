@@ -115,7 +115,11 @@ def free_ports(count: int) -> Iterator[int]:
 def spawn(command: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
     with output.open("ab") as log:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the benchmark, which ends it then
         )
 
 

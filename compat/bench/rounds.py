@@ -45,16 +45,23 @@ class Results:
 def run_all(
     cases: Sequence[Case], subjects: Sequence[Subject], rounds: int, *, warm_up: bool
 ) -> Results:
-    """The warm-up is one round more, whose values are dropped."""
+    """The warm-up is one round more, whose values are dropped. Ctrl-C ends all."""
     results = Results(list(cases), [subject.name for subject in subjects], rounds)
-    for number in range(0 if warm_up else 1, rounds + 1):
-        for case in cases:
-            if number == 0 and (case.managed or case.brokers):
-                continue  # starts anew each time: nothing to warm
-            for subject in in_turn(subjects, number):
-                if able(case, subject) and (case.title, subject.name) not in results.failures:
-                    one(results, case, subject, number)
+    try:
+        for number in range(0 if warm_up else 1, rounds + 1):
+            one_round(results, subjects, number)
+    except KeyboardInterrupt:
+        progress("interrupted: these are the rounds until here")
     return results
+
+
+def one_round(results: Results, subjects: Sequence[Subject], number: int) -> None:
+    for case in results.cases:
+        if number == 0 and (case.managed or case.brokers):
+            continue  # starts anew each time: nothing to warm
+        for subject in in_turn(subjects, number):
+            if able(case, subject) and (case.title, subject.name) not in results.failures:
+                one(results, case, subject, number)
 
 
 def in_turn(subjects: Sequence[Subject], number: int) -> list[Subject]:

@@ -71,6 +71,19 @@ def test_a_defect_of_a_load_is_no_failure_of_the_broker() -> None:
         run_all([Case("f", "z", broken)], SUBJECTS, 1, warm_up=False)
 
 
+def test_an_interruption_ends_it_with_what_there_is() -> None:
+    log: list[str] = []
+
+    def interrupted(subject: Subject) -> dict[str, float]:
+        if len(log) == 3:
+            raise KeyboardInterrupt
+        return measured(subject, log=log, case="x")
+
+    results = run_all([Case("f", "x", interrupted)], SUBJECTS, 5, warm_up=False)
+    assert len(log) == 3
+    assert results.of(results.cases[0], "slow", "mb_per_s") == {1: 10.0, 2: 10.0}
+
+
 def test_what_must_be_started_is_only_measured_where_it_can_be() -> None:
     class One:
         name, largest = "fast", 1
