@@ -231,6 +231,7 @@ class Api:
         "_request",
         "_response",
         "constant",
+        "flexible_responses_since",
         "flexible_since",
         "is_client_facing",
         "is_cluster_action",
@@ -255,6 +256,8 @@ class Api:
         self.max_version = newest
         self.flexible_since = NEVER if flexible is None else flexible
         """The first version with compact types and tagged fields, or NEVER."""
+        self.flexible_responses_since = NEVER if key == ApiKey.API_VERSIONS else self.flexible_since
+        """ApiVersions is answered without tags: its client does not know yet whom it asks."""
         self.is_client_facing = bool(flags & BROKER)
         """On the listeners that clients use, and so advertised to them."""
         self.is_on_controller = bool(flags & CONTROLLER)
@@ -302,8 +305,6 @@ def request_header_version(key: int, version: int) -> int:
 
 
 def response_header_version(key: int, version: int) -> int:
-    """ApiVersions is answered without tags always: the client does not know yet whom it asks."""
-    if key == ApiKey.API_VERSIONS:
-        return 0
+    """An API that is not known is taken to be an old one."""
     api = API_BY_KEY.get(key)
-    return 1 if api is not None and version >= api.flexible_since else 0
+    return 1 if api is not None and version >= api.flexible_responses_since else 0

@@ -14,18 +14,19 @@ byte budget of a turn.
 from __future__ import annotations
 
 from collections import deque
-from inspect import isawaitable
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.handlers.api import CloseConnection, Connection, Context
+from pykbroker.handlers.api import HANDLERS, CloseConnection, Connection, Context
 from pykbroker.handlers.registry import SERVED, handler
 from pykbroker.log import DEBUG, get_logger
 from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.errors import KafkaError
-from wire.apis import API_BY_KEY, ApiKey, response_header_version
+from wire.apis import API_BY_KEY, ApiKey
 from wire.codec import decode_request, encode_response
 from wire.errors import DecodeError, EncodeError, ErrorCode
 from wire.frame import FrameError, FrameReader, request_header
+from wire.schema import Response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import Peer, TimerHandle, Transport
     from pykbroker.runtime.services import Services
     from wire.apis import Api
-    from wire.schema import Buffer, Request, Response
+    from wire.schema import Buffer, Request
 
 logger = get_logger("pykbroker.handlers.connection")
 
@@ -42,6 +43,9 @@ PIPELINE_LIMIT = 128
 """Unanswered requests of one connection; Kafka's clients keep five to a hundred in flight."""
 UNSENT_LIMIT_BYTES = 4 * 1024 * 1024
 FLUSH_FROM_BYTES = 256 * 1024
+JOIN_BELOW_BYTES = 4 * 1024
+_HEAD = Struct(">ii")
+_FLEXIBLE_HEAD = Struct(">iiB")
 
 
 class Slot:
@@ -180,6 +184,7 @@ class ClientConnection:
                 self._adjust_reading()
 
     def _is_held(self) -> bool:
+        table = self._table
         return (
             self._serial
             or self._ending
@@ -187,7 +192,7 @@ class ClientConnection:
             or self._mute_timer is not None
             or len(self._slots) >= PIPELINE_LIMIT
             or self._transport.unsent + self._answered_bytes > UNSENT_LIMIT_BYTES
-            or self._table.is_full(self)
+            or (table.is_full and table.let_wait(self))
         )
 
     def _adjust_reading(self) -> None:
@@ -239,33 +244,36 @@ class ClientConnection:
         return api.is_client_facing or self._table.is_privileged(self.client.peer.listener)
 
     def _dispatch(self, request: Request, context: Context) -> None:
-        slot = Slot(context)
-        clock = self._broker.clock
-        begun_ns = clock.monotonic_ns() if self._broker.quotas.measures_time else 0
+        broker = self._broker
+        begun_ns = broker.clock.monotonic_ns() if broker.quotas.measures_time else 0
         try:
-            answer = handler(context.api_key)(request, context)
+            answer = (HANDLERS.get(context.api_key) or handler(context.api_key))(request, context)
         except CloseConnection:
             self._end()
             return
         except Exception as error:
             answer = self._failure(request, context, error)
         if begun_ns:
-            context.busy_ns = clock.monotonic_ns() - begun_ns
-        if answer is None:
-            throttle_ms = self._broker.quotas.request_done(context, None)
+            context.busy_ns = broker.clock.monotonic_ns() - begun_ns
+        if isinstance(answer, Response):
+            buffers = self._written(context, answer)
+            if not self._slots:
+                self._out += buffers
+                return
+            slot = Slot(context)
+            slot.buffers = buffers
+        elif answer is None:
+            throttle_ms = broker.quotas.request_done(context, None)
             if throttle_ms > 0:
                 self._mute(throttle_ms)
             return
-        if isinstance(answer, Deferral):
-            slot.deferral = answer
-        elif isawaitable(answer):
-            self._serial = True
-            self._broker.spawn(self._await, request, slot, answer)
         else:
-            self._complete(slot, answer)
-            if not self._slots:
-                self._out.extend(slot.buffers or ())
-                return
+            slot = Slot(context)
+            if isinstance(answer, Deferral):
+                slot.deferral = answer
+            else:
+                self._serial = True
+                broker.spawn(self._await, request, slot, answer)
         self._slots.append(slot)
         self._table.hold(slot.request_bytes)
         if slot.deferral is not None:
@@ -275,10 +283,7 @@ class ClientConnection:
         slot.deferral = None
         if not self._open:
             return
-        if response is None:
-            slot.buffers = []
-        else:
-            self._complete(slot, response)
+        slot.buffers = [] if response is None else self._written(slot.context, response)
         if not self._in_turn:
             self._turn()
 
@@ -304,20 +309,25 @@ class ClientConnection:
         )
         return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None, context.api_version)
 
-    def _complete(self, slot: Slot, response: Response) -> None:
-        context = slot.context
+    def _written(self, context: Context, response: Response) -> list[Buffer]:
         throttle_ms = self._broker.quotas.request_done(context, response)
         try:
-            slot.buffers = _frame(context, encode_response(response, context.api_version))
+            body = encode_response(response, context.api_version)
         except EncodeError as error:
             # A defect of ours. The client cannot be answered; it shall not wait either.
             logger.error("response cannot be written", client_id=context.client_id, error=error)
-            slot.buffers = []
             self._transport.close()
-            return
-        self._answered_bytes += sum(map(len, slot.buffers))
+            return []
         if throttle_ms > 0:
             self._mute(throttle_ms)
+        size = sum(map(len, body))
+        # Size, response header, body.
+        if context.api_version >= API_BY_KEY[context.api_key].flexible_responses_since:
+            head = _FLEXIBLE_HEAD.pack(size + 5, context.correlation_id, 0)
+        else:
+            head = _HEAD.pack(size + 4, context.correlation_id)
+        self._answered_bytes += size + len(head)
+        return [head + body[0]] if size < JOIN_BELOW_BYTES and len(body) == 1 else [head, *body]
 
     def _mute(self, throttle_ms: int) -> None:
         """KIP-219: the answer leaves at once, then the channel is silent for the throttle time,
@@ -342,7 +352,7 @@ class ClientConnection:
             self._out.extend(slot.buffers or ())
         if self._out:
             out, self._out = self._out, []
-            self._answered_bytes -= sum(map(len, out))
+            self._answered_bytes = self._answered_bytes - sum(map(len, out)) if slots else 0
             self._transport.write(out)
 
     def _answer_unknown_api_versions(self, context: Context) -> None:
@@ -351,7 +361,7 @@ class ClientConnection:
 
         context.api_version = 0
         slot = Slot(context)
-        self._complete(slot, unsupported_version_response())
+        slot.buffers = self._written(context, unsupported_version_response())
         self._slots.append(slot)
         self._table.hold(slot.request_bytes)
 
@@ -367,11 +377,3 @@ class ClientConnection:
         """From within a turn, which closes the connection once nothing is due any more."""
         self._ending = True
         self._frames.clear()
-
-
-def _frame(context: Context, body: list[Buffer]) -> list[Buffer]:
-    """Size, response header, body."""
-    flexible = response_header_version(context.api_key, context.api_version) >= 1
-    size = (5 if flexible else 4) + sum(map(len, body))
-    head = size.to_bytes(4, "big") + context.correlation_id.to_bytes(4, "big", signed=True)
-    return [head + b"\x00" if flexible else head, *body]

@@ -25,6 +25,8 @@ class Connections:
         self._members: set[ClientConnection] = set()
         self._number = 0
         self._in_flight_bytes = 0
+        self.is_full = False
+        """The requests in flight have reached their limit."""
         self._full: set[ClientConnection] = set()
         self._sweeper: TimerHandle | None = None
         self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
@@ -58,18 +60,19 @@ class Connections:
 
     def hold(self, size: int) -> None:
         self._in_flight_bytes += size
+        self.is_full = self._in_flight_bytes >= IN_FLIGHT_LIMIT_BYTES
 
     def release(self, size: int) -> None:
         self._in_flight_bytes -= size
-        if self._full and self._in_flight_bytes < IN_FLIGHT_LIMIT_BYTES:
+        self.is_full = self._in_flight_bytes >= IN_FLIGHT_LIMIT_BYTES
+        if self._full and not self.is_full:
             waiting, self._full = self._full, set()
             now = self._broker.clock.monotonic_ms()
             for member in waiting:
                 self._broker.clock.call_at(now, member.wake)
 
-    def is_full(self, member: ClientConnection) -> bool:
-        if self._in_flight_bytes < IN_FLIGHT_LIMIT_BYTES:
-            return False
+    def let_wait(self, member: ClientConnection) -> bool:
+        """It is woken once there is room again."""
         self._full.add(member)
         return True
 
