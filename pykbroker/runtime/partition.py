@@ -77,7 +77,7 @@ class Watched:
 
 
 class Partition:
-    """The log is opened by its first use: a broker with thousands of partitions starts at once."""
+    """Every one begins as an UnopenedPartition."""
 
     __slots__ = (
         "_closed_log",
@@ -97,7 +97,10 @@ class Partition:
     )
 
     log: PartitionLog
-    """Set by ``_open``, through ``__getattr__``."""
+    """Set when it is opened."""
+
+    def __new__(cls, *_args: Any) -> Partition:
+        return super().__new__(UnopenedPartition)
 
     def __init__(
         self,
@@ -121,27 +124,8 @@ class Partition:
         # From and to clients, since this broker holds the partition.
         self.records_in = self.bytes_in = self.bytes_out = 0
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "log":
-            raise AttributeError(name)
-        return self._open()
-
     def __repr__(self) -> str:
         return f"Partition({self.topic_partition})"
-
-    def _open(self) -> PartitionLog:
-        log = self._closed_log
-        try:
-            log.load()
-        except OSError as error:
-            log.fail(error)
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        self.log = log
-        log.on_synced = self._synced
-        self.state.log_opened(log.log_end_offset)
-        if self.state.is_leader:
-            self._advance()
-        return log
 
     @property
     def stored_log(self) -> PartitionLog:
@@ -593,3 +577,30 @@ def _available(log: PartitionLog, watched: Watched, bound: int) -> int | None:
 
 def _nothing() -> None:
     pass
+
+
+class UnopenedPartition(Partition):
+    """The log is opened by its first use: a broker with thousands of partitions starts at once.
+    From then on this is a Partition: in a class with ``__getattr__`` every attribute is slow."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "log":
+            raise AttributeError(name)
+        return self._open()
+
+    def _open(self) -> PartitionLog:
+        log = self._closed_log
+        try:
+            log.load()
+        except OSError as error:
+            log.fail(error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        self.__class__ = Partition  # type: ignore[assignment]
+        self.log = log
+        log.on_synced = self._synced
+        self.state.log_opened(log.log_end_offset)
+        if self.state.is_leader:
+            self._advance()
+        return log

@@ -9,7 +9,7 @@ Nothing is created on disk before the first append.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage.log_state import NEVER, LogState
@@ -23,6 +23,7 @@ from wire.records.errors import CorruptBatch
 
 if TYPE_CHECKING:
     from pykbroker.runtime.storage.append import Intake
+    from pykbroker.runtime.storage.results import KnownPartition, Recovery
     from pykbroker.runtime.storage.segment import Segment
     from pykbroker.state.log.producers import AbortedTxn, BatchMetadata
     from wire.records.batch import BatchHeader
@@ -33,9 +34,35 @@ _ASSIGNED = Struct(">qii")
 """base offset, batch length, leader epoch: the fields that no checksum covers."""
 
 
+_LOADED = frozenset(
+    (
+        "durable_end_offset",
+        "high_watermark",
+        "leader_epochs",
+        "log_end_offset",
+        "log_start_offset",
+        "producers",
+        "recovery_point",
+    )
+)
+
+
 class PartitionLog(LogState):
     """All methods are synchronous and belong to the loop's thread; ``load`` also to a worker's
-    before the log is in service."""
+    before the log is in service. Every log begins as an UnloadedLog."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> PartitionLog:
+        return super().__new__(UnloadedLog)
+
+    def load(
+        self, *, recover: bool = False, known: KnownPartition | None = None
+    ) -> Recovery | None:
+        """Read the files; with ``recover``, after an unclean stop, judge their contents first."""
+        if self.is_loaded:
+            return None
+        recovery = super().load(recover=recover, known=known)
+        self.__class__ = PartitionLog
+        return recovery
 
     def _intake(self, origin: AppendOrigin) -> Intake:
         from pykbroker.runtime.storage.append import Intake
@@ -422,3 +449,15 @@ class PartitionLog(LogState):
         self.durable_end_offset = min(self.durable_end_offset, offset)
         self.recovery_point = min(self.recovery_point, offset)
         self.high_watermark = min(self.high_watermark, offset)
+
+
+class UnloadedLog(PartitionLog):
+    """Loads itself when something is asked for that comes from the files, and is a PartitionLog
+    from then on: in a class with ``__getattr__`` every attribute is slow."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what load() has yet to set gets here.
+        if name not in _LOADED or self.is_loaded:
+            raise AttributeError(name)
+        self.load()
+        return getattr(self, name)

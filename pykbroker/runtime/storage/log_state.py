@@ -1,13 +1,13 @@
 """What is known of one log, and how far it is committed and synced.
 
-Nothing is read from disk before something of the log is needed: attributes that come from the
-files are loaded on first use.
+Nothing is read from disk before something of the log is needed: ``log.UnloadedLog`` loads what
+comes from the files on first use.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pykbroker.log import get_logger
 from pykbroker.runtime.storage import flush
@@ -31,17 +31,6 @@ if TYPE_CHECKING:
 logger = get_logger("pykbroker.storage.log")
 
 NEVER = 2**63 - 1
-_LOADED = frozenset(
-    (
-        "durable_end_offset",
-        "high_watermark",
-        "leader_epochs",
-        "log_end_offset",
-        "log_start_offset",
-        "producers",
-        "recovery_point",
-    )
-)
 _PASSING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE))
 """Refusals that leave the directory as it was: it serves again once there is room."""
 
@@ -95,13 +84,6 @@ class LogState:
         self._intakes: dict[AppendOrigin, Intake] = {}
         self._flush_is_due = False
         self.config = config
-
-    def __getattr__(self, name: str) -> Any:
-        # Only what load() has yet to set gets here.
-        if name not in _LOADED or self.is_loaded:
-            raise AttributeError(name)
-        self.load()
-        return getattr(self, name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.directory})"
