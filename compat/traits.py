@@ -29,6 +29,9 @@ TRAITS: dict[tuple[str, str], str] = {
     ("platformatic", "durability/coordinator that dies"): (
         "asks the leader that it knew for three seconds, and fails the record"
     ),
+    ("platformatic", "durability/clean stop of the leader"): (
+        "asks the leader that it knew for three seconds, and fails the record"
+    ),
     ("platformatic", "offsets/position out of range"): (
         "ends its stream with the error where others reset"
     ),
