@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = run(chosen, sides[0], sides[1], _progress, workers=options.workers)
     known = read_known()
     unlisted = judge(outcomes, known)
-    stale = [] if options.only else [entry for entry in known if entry.count == 0]
+    ran = [outcome.instance.name for outcome in outcomes]
+    stale = [] if options.only else [entry for entry in known if entry.is_stale(ran)]
     for difference in group(unlisted):
         print(difference)
     for entry in stale:

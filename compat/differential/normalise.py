@@ -31,6 +31,7 @@ _WORDS = {
     "port": "<port>",
     "client_host": "<client host>",
     "cluster_id": "<cluster>",
+    "controller_id": "<controller>",
     "log_dir": "<directory>",
 }
 _MOVING = frozenset(
@@ -58,6 +59,24 @@ KEYED: Mapping[tuple[str, str], str] = {
     ("api_versions", "finalized_features"): "name",
 }
 """Arrays whose order Kafka does not promise: told by this field of their elements."""
+
+
+UNORDERED = frozenset(
+    {
+        ("delete_topics", "responses"),
+        ("describe_client_quotas", "entries"),
+        ("describe_client_quotas", "entries.entity"),
+        ("alter_client_quotas", "entries.entity"),
+        ("describe_groups", "groups"),
+        ("describe_groups", "groups.members"),
+        ("delete_groups", "results"),
+        ("join_group", "members"),
+        ("offset_commit", "topics"),
+        ("offset_fetch", "topics"),
+        ("offset_fetch", "groups.topics"),
+    }
+)
+"""The same, where the elements may have no such field."""
 
 
 class Names:
@@ -113,6 +132,8 @@ class Normaliser:
         value = [item for item in value if not self._is_of_another_case(item)]
         key = KEYED.get((api, path))
         told = [self._walk(api, path, name, item) for item in value]
+        if (api, path) in UNORDERED:
+            return sorted(told, key=str)
         if key is None or len({item[key] for item in value}) < len(value):
             return told
         return {self._key(api, item[key]): one for item, one in zip(value, told, strict=True)}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _POLL_SECONDS = 0.02
+UNKNOWN_TOPIC_OR_PARTITION = 3
 
 
 class CaseEnded(Exception):
@@ -188,14 +189,17 @@ class Talk:
             time.sleep(_POLL_SECONDS)
 
     def _lead(self, name: str, leaders: list[int]) -> bool:
-        """Whether the leaders know it themselves: it takes a moment longer than the metadata."""
-        for node in set(leaders):
-            mine = [index for index, leader in enumerate(leaders) if leader == node]
-            partitions = [{"partition_index": index, "timestamp": -1} for index in mine]
+        """Whether all brokers know of it, and the leaders that they lead: it takes a moment longer
+        than the metadata of one."""
+        several = len(self.side.nodes) > 1
+        for node in self.side.nodes if several else leaders[:1]:
+            partitions = [{"partition_index": i, "timestamp": -1} for i in range(len(leaders))]
             body = {"replica_id": -1, "topics": [{"name": name, "partitions": partitions}]}
-            with self.side.connect(node if len(self.side.nodes) > 1 else None) as connection:
+            with self.side.connect(node if several else None) as connection:
                 [found] = exchange(connection, "list_offsets", 1, body)["topics"]
-            if any(partition["error_code"] for partition in found["partitions"]):
+            codes = {p["partition_index"]: p["error_code"] for p in found["partitions"]}
+            wanted = [i for i, leader in enumerate(leaders) if leader == node]
+            if UNKNOWN_TOPIC_OR_PARTITION in codes.values() or any(codes[i] for i in wanted):
                 return False
         return True
 
@@ -205,6 +209,12 @@ class Talk:
     def forget_later(self, topic: str) -> None:
         """A topic that the case itself makes is deleted at its end."""
         self._topics.append(topic)
+
+    def settle(self) -> None:
+        """Until this broker acts on what its controller has decided so far: when a topic is there,
+        all that was decided before the one ahead of it is."""
+        for _ in range(2):
+            self.topic()
 
     def produce(self, topic: str, *data: bytes | None, partition: int = 0) -> Body:
         """Write batches, one request each; not a step of the record."""
@@ -235,6 +245,11 @@ class Talk:
         if not hasattr(self, "_aside"):
             self._aside = self.connect()
         return exchange(self._aside, api, version, fit(request_schema(api, version), body))
+
+    def quiet_on(self, node: int, api: str, version: int, body: Body) -> Body:
+        """The same with one broker."""
+        with self.side.connect(node) as connection:
+            return exchange(connection, api, version, fit(request_schema(api, version), body))
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

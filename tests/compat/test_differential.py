@@ -180,6 +180,8 @@ def test_an_entry_covers_what_it_says_and_nothing_else() -> None:
     assert not Known("a/case", "*", "why").covers(difference)
     assert not Known("a/*", "api.b*", "why").covers(difference)
     assert not Known("a/*", "*", "why", reference="1").covers(difference)
+    assert Known("a/*", "*", "why").is_stale(["a/case v3"])
+    assert not Known("b/*", "*", "why").is_stale(["a/case v3"])
     entries = [Known("z", "*", "why"), Known("a/*", "*", "why")]
     outcome = compare(CASE, steps({"a": [1]}), steps({"a": [2]}))
     assert judge([outcome], entries) == []

@@ -376,3 +376,11 @@ def test_offsets_are_not_told_once_the_lease_has_run_out(p: GroupPath, version: 
         assert response.topics[0].partitions[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     p.groups.holds_lease = lambda: True
     assert fetched(p, 9, {"t": [0]}) == {("t", 0): 42}
+
+
+@pytest.mark.parametrize("version", [2, 9, 10])
+def test_a_topic_without_partitions_is_not_answered(p: GroupPath, version: int) -> None:
+    request = commit_request(p, version, {("t", 0): 5})
+    request.topics.append(OffsetCommitRequestTopic(name="u", topic_id=topic_id(p, "u")))
+    [topic] = p.now(request, version).topics
+    assert len(topic.partitions) == 1

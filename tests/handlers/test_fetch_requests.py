@@ -494,3 +494,13 @@ def test_a_throttled_fetch_is_answered_empty_and_teaches_its_session_nothing(
     answer = path.answer(fetch(session=(session, epoch)), 12)
     assert answer.throttle_time_ms == 0
     assert 0 < len(parts(answer)[0].records) <= 1100
+
+
+def test_every_negative_epoch_means_none(path: DataPath) -> None:
+    path.append(b"x" * 100)
+    for epoch in (-1, -2, -(2**31)):
+        asked = wanted(current_leader_epoch=epoch, last_fetched_epoch=epoch)
+        answer = path.answer(fetch(asked), 12)
+        assert code(answer) is ErrorCode.NONE
+        assert parts(answer)[0].diverging_epoch.epoch == -1
+        assert len(parts(answer)[0].records) == SIZE

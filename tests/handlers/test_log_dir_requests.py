@@ -129,3 +129,14 @@ def test_moves_that_cannot_be(path: DataPath) -> None:
         ("elsewhere", 0): ErrorCode.REPLICA_NOT_AVAILABLE,
         ("t", 2): ErrorCode.NONE,
     }
+
+
+def test_a_name_too_long_for_a_directory_is_refused(path: DataPath) -> None:
+    for name, expected in (
+        ("x" * 249, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
+        ("x" * 250, ErrorCode.INVALID_TOPIC_EXCEPTION),
+    ):
+        wanted = [AlterReplicaLogDirTopic(name=name, partitions=[0])]
+        request = AlterReplicaLogDirsRequest(dirs=[AlterReplicaLogDir(path="/a", topics=wanted)])
+        [topic] = path.answer(request, 2).results
+        assert topic.partitions[0].error_code == expected

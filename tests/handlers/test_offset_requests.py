@@ -207,3 +207,9 @@ def test_epoch_requests_are_fenced_and_refused(path: DataPath) -> None:
     assert code(epoch_ends((0, -1), topic="u")) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     path.elect("t", partition_image(leader=-1, epoch=4, version=2))
     assert code(epoch_ends((0, -1))) == ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+
+def test_a_topic_without_partitions_is_not_answered(path: DataPath) -> None:
+    request = ask(LATEST)
+    request.topics.append(ListOffsetsTopic(name="u", partitions=[]))
+    assert found(path.answer(request, NEWEST)).offset == 6

@@ -427,3 +427,17 @@ def test_a_produce_wakes_waiting_fetches_with_all_its_partitions(path: DataPath)
     [topic] = waiting.answer.responses
     filled = [p.partition_index for p in topic.partitions if p.records]
     assert filled == [0, 2]
+
+
+def test_a_topic_without_partitions_is_not_answered(path: DataPath) -> None:
+    request = produce(batch(b"a"))
+    request.topic_data.insert(0, TopicProduceData(name="t", partition_data=[]))
+    assert code(path.answer(request, 12)) is ErrorCode.NONE
+
+
+def test_the_empty_name_is_an_unknown_topic_until_topics_have_ids(path: DataPath) -> None:
+    for version, expected in (
+        (12, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
+        (13, ErrorCode.UNKNOWN_TOPIC_ID),
+    ):
+        assert code(path.answer(produce(batch(b"a"), topic=""), version)) is expected

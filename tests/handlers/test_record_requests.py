@@ -142,3 +142,16 @@ def test_producers_of_what_is_not_there(path: DataPath) -> None:
     for topic, index, code in cases:
         assert describe(path, topic, index).error_code == code
     assert describe(path, "u").error_message
+
+
+def test_each_partition_is_answered_once_and_what_is_named_last_counts(path: DataPath) -> None:
+    request = delete(1)
+    request.topics += [*delete(2).topics, DeleteRecordsTopic(name="u", partitions=[])]
+    assert result(path.answer(request, 2)) == (ErrorCode.NONE, 2)
+    empty = DeleteRecordsRequest(topics=[DeleteRecordsTopic(name="t", partitions=[])])
+    assert path.answer(empty, 2).topics == []
+
+
+def test_the_empty_name_is_an_unknown_topic(path: DataPath) -> None:
+    code, _ = result(path.answer(delete(1, topic=""), 2))
+    assert code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

@@ -229,6 +229,7 @@ EVERYTHING = {
 SHARED = {
     ("offset_commit", "empty", "group_id"),
     ("create_partitions", "null with contents", "topics[0].assignments"),
+    ("create_partitions", "length -2 of", "topics[0].assignments"),
 }
 """What would be a group of all cases; what the least of time limits would decide."""
 

@@ -60,9 +60,10 @@ def alter_partition_reassignments(
                 if replicas is None:
                     changed = _cancel(elections, topic, index)
                 else:
+                    check_assignment(view.image, replicas)
                     if not request.allow_replication_factor_change:
                         _check_factor_is_kept(topic.partitions[index], replicas)
-                    changed = _reassign(elections, view, topic, index, replicas)
+                    changed = _reassign(elections, topic, index, replicas)
             except KafkaError as error:
                 result.error_code, result.error_message = error.code, error.message
                 continue
@@ -102,10 +103,7 @@ def _check_factor_is_kept(partition: PartitionImage, replicas: Sequence[int]) ->
         )
 
 
-def _reassign(
-    elections: Elections, view: View, topic: TopicImage, index: int, replicas: Sequence[int]
-) -> bool:
-    check_assignment(view.image, replicas)
+def _reassign(elections: Elections, topic: TopicImage, index: int, replicas: Sequence[int]) -> bool:
     partition = topic.partitions[index]
     wanted = tuple(NodeId(node) for node in replicas)
     removing = _difference(partition.replicas, wanted)

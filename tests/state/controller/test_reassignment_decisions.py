@@ -251,3 +251,17 @@ def test_every_reassignment_ends_as_asked_once_all_are_in_sync(
     assert ended.replicas == nodes(*last)
     assert (ended.adding, ended.removing) == ((), ())
     assert ended.leader in last
+
+
+def test_replicas_that_cannot_be_are_refused_before_their_number_is() -> None:
+    cluster = cluster_of(partition([1, 2]))
+    for replicas in ([], [1, 1, 2], [1, 2, 9]):
+        [error, _] = alter(cluster, {0: replicas}, factor_may_change=False)[0]
+        assert error == E.INVALID_REPLICA_ASSIGNMENT, replicas
+
+
+def test_nothing_to_reassign_is_answered_as_kafka_does() -> None:
+    cluster = cluster_of(partition([1, 2]))
+    request = AlterPartitionReassignmentsRequest(topics=[])
+    response = alter_partition_reassignments(request, cluster.view).response
+    assert (response.error_code, response.error_message, response.responses) == (E.NONE, "", [])
