@@ -27,6 +27,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "go": ("franz-go", "sarama", "kafka-go"),
     "node": ("kafkajs", "confluent-javascript", "platformatic"),
     "rust": ("rdkafka",),
+    "tools": ("kafka-tools",),
 }
 """The names of the drivers, by folder."""
 

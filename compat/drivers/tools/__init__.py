@@ -1,0 +1,1 @@
+"""Apache Kafka's own command line tools, as one more client."""
