@@ -222,7 +222,7 @@ def group_offsets(case: Case) -> None:
 )
 def list_offsets(case: Case) -> None:
     admin, topic = case.admin(), case.topic(retention_ms=-1)
-    producer = case.producer()
+    producer = case.producer(acks=-1)
     base = 1_700_000_000_000
     for number in range(5):
         producer.put(topic, b"x", timestamp=base + number * 1000, partition=0)
@@ -234,7 +234,7 @@ def list_offsets(case: Case) -> None:
 @behaviour("listOffsets: maxTimestamp.", needs="admin.list_offsets produce timestamps")
 def max_timestamp(case: Case) -> None:
     admin, topic = case.admin(), case.topic(retention_ms=-1)
-    producer = case.producer()
+    producer = case.producer(acks=-1)
     base = 1_700_000_000_000
     for number in (0, 9, 4):
         producer.put(topic, b"x", timestamp=base + number, partition=0)

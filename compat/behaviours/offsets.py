@@ -38,7 +38,7 @@ def offsets_are_contiguous(case: Case) -> None:
 def offsets_by_time(case: Case) -> None:
     topic = case.topic(message_timestamp_type="CreateTime", retention_ms=-1)
     times = [1_700_000_000_000 + n * HOUR_MS for n in range(10)]
-    sent = case.producer().send(
+    sent = case.producer(acks=-1).send(  # what is not committed has no time yet
         *(Record(topic=topic, value=b"x", timestamp=at, partition=0) for at in times)
     )
     same("answers", [one.offset for one in sent], list(range(10)))
@@ -60,7 +60,7 @@ def first_and_last_offset(case: Case) -> None:
     reader = case.reader(topic)
     for count in (0, 7):
         if count:
-            case.producer().put(topic, *[b"x"] * count)
+            case.producer(acks=-1).put(topic, *[b"x"] * count)
         for at, offset in (("earliest", 0), ("latest", count)):
             found = reader.offset_at(topic, 0, at)
             same(f"{at} of {count} records", found and found["offset"], offset)
