@@ -10,7 +10,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from compat.client import Admin
 from compat.control import CommandControl, ControlError
 from compat.driver import Driver, DriverError, DriverGone
 from compat.drivers import FAMILIES, NAMES, Missing, build, family_of
@@ -18,6 +17,7 @@ from compat.report.files import write_reports
 from compat.report.matrix import as_text, make_matrix
 from compat.report.progress import Progress
 from compat.runner import Runner
+from compat.setup_admin import SetupAdmin
 from compat.suite import all_behaviours
 from compat.target import NotKafka, look_at
 
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
             fail(f"topics are made with {SETUP_CLIENT}: {setup_command}")
         driver = stack.enter_context(closing(Driver(SETUP_CLIENT, setup_command)))
         try:
-            setup = Admin(driver, config={"bootstrap": bootstrap})
+            setup = SetupAdmin(driver, config={"bootstrap": bootstrap})
             target = look_at(bootstrap, setup)
         except (DriverError, DriverGone, NotKafka) as error:
             fail(f"no cluster at {bootstrap}: {error}")
