@@ -38,6 +38,9 @@ TRAITS: dict[tuple[str, str], str] = {
     ("kafka-go", "administration/validate only"): (
         "waits for the topic that validateOnly did not make"
     ),
+    ("kafka-go", "commits/commit of a stale generation"): (
+        "keeps a commit that comes between two generations, and commits it as a member of the next"
+    ),
     ("kafka-go", "records/headers"): "makes empty headers null",
     ("kafka-go", "records/log append time"): "tells the producer's time of such records",
 }
