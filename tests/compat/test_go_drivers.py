@@ -9,6 +9,7 @@ import pytest
 
 from compat.drivers import FAMILIES, Missing, build
 from tests.compat.driver_contract import CONTRACT, Bench
+from tests.compat.members_contract import MEMBERS
 from tests.support.process import ROOT
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def commands() -> dict[str, list[str] | Missing]:
 
 
 @pytest.mark.parametrize("name", FAMILIES["go"])
-@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CONTRACT, *MEMBERS], ids=lambda check: check.__name__)
 def test_the_driver(
     name: str,
     check: Callable[[Bench], None],

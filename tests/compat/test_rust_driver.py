@@ -9,6 +9,7 @@ import pytest
 
 from compat.drivers import Missing, build
 from tests.compat.driver_contract import CONTRACT, Bench
+from tests.compat.members_contract import MEMBERS
 from tests.support.process import ROOT
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def command() -> list[str] | Missing:
     return build("rust", ROOT)["rdkafka"]
 
 
-@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CONTRACT, *MEMBERS], ids=lambda check: check.__name__)
 def test_the_driver(
     check: Callable[[Bench], None],
     command: list[str] | Missing,

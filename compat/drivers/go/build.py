@@ -14,6 +14,10 @@ HERE = Path(__file__).parent
 def build(root: Path) -> dict[str, list[str] | Missing]:
     if shutil.which("go") is None:
         raise Missing("go is not installed")
+    try:
+        run(["go", "list", "-m"], HERE)
+    except RuntimeError as error:  # most likely an older Go than go.mod asks for
+        raise Missing(str(error)) from error
     version = run(["go", "env", "GOVERSION"], HERE)
     target = root / ".compat" / "go"
     packages = [f"./{name}" for name in FAMILIES["go"]]

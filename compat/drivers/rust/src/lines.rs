@@ -60,11 +60,12 @@ pub fn run(hello: Value, open: Open) -> ! {
 
 fn dispatch(handles: &Handles, open: Open, command: &Value) -> Outcome<()> {
     let op = command["op"].as_str().unwrap_or_default();
-    let name = command["handle"].as_str().unwrap_or_default().to_string();
     let (kind, verb) = op
         .split_once('.')
         .filter(|(kind, _)| ["producer", "consumer", "admin"].contains(kind))
         .ok_or_else(|| bad_command(format!("no op {op:?}")))?;
+    let handle = command["handle"].as_str();
+    let name = handle.ok_or_else(|| bad_command("no handle"))?.to_string();
     let mut opened = handles.lock().unwrap();
     if verb == "open" {
         if opened.contains_key(&name) {
