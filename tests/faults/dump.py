@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from tests.faults.workload import name_of
 from wire.records.batch import iter_headers, verify_crc
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.faults.history import Recorder
     from tests.faults.workload import Topic
+    from wire.records.record import Record
 
 
 def dump_replicas(
@@ -78,15 +80,18 @@ def read_records(directory: Path) -> list[list[Any]]:
         data = memoryview(path.read_bytes())
         for position, header in iter_headers(data, partial=True):
             found += [
-                [
-                    r.offset,
-                    header.partition_leader_epoch,
-                    name_of(r.value, r.headers),
-                    (r.key or b"").decode(),
-                ]
+                [r.offset, header.partition_leader_epoch, *_named(r, directory.name)]
                 for r in decode_records(data, position)
             ]
     return found
+
+
+def _named(record: Record, tp: str) -> tuple[str, str]:
+    """What the record is known as, and its key; what brokers write has no names."""
+    key = record.key or b""
+    if tp.startswith("__"):
+        return f"{crc32(record.value or b''):x}", key.hex()
+    return name_of(record.value, record.headers), key.decode()
 
 
 def checkpoint(path: Path) -> dict[str, int]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PLAIN = Topic("faults", 6)
 COMPACTED = Topic("compacted", 2, keys=50)
 TOPICS = (PLAIN, COMPACTED)
+OFFSETS = Topic("__consumer_offsets", 6, keys=1)
+"""Not under load itself; its replicas are compared too."""
 NAMES = tuple(topic.name for topic in TOPICS)
 OFTEN_COMPACTED = {
     "cleanup.policy": "compact",
@@ -186,7 +188,7 @@ def _end(
     for node in cluster.nodes:
         if codes[node]:
             _trouble(recorder, node, f"exit code {codes[node]} after SIGTERM")
-        for topic in TOPICS:
+        for topic in (*TOPICS, OFFSETS):
             dump_replicas(recorder, node, cluster.log_dir(node), topic, rest=True)
         for line in complaints(cluster.brokers[node].log):
             _trouble(recorder, node, line)

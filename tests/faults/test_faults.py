@@ -21,7 +21,7 @@ FLOORS = {
     "records read": 100_000,
     "ok commits": 100,
     "leader changes": 3,
-    "dumps": 24,
+    "dumps": 33,
     "compacted away": 1_000,
     "admin ok": 20,
 }
