@@ -31,7 +31,6 @@ from pykbroker.runtime.dynamic_config import ConfigFollower
 from pykbroker.runtime.group_coordinator import GroupCoordinator
 from pykbroker.runtime.membership import Announcement, Membership
 from pykbroker.runtime.metadata import Images, MetadataFollower
-from pykbroker.runtime.metrics import Metrics
 from pykbroker.runtime.producer_ids import ProducerIds
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.replica_manager import ReplicaManager
@@ -315,7 +314,6 @@ class Broker:
             producer_ids=ProducerIds(self.node_id, images, client, world.clock),
             spawn=tasks.start_soon,
             links=links,
-            metrics=Metrics(),
         )
         self.services = services
         self.connections = Connections(services)
@@ -349,8 +347,6 @@ class Broker:
             broker_epoch=lambda: membership.broker_epoch,
         )
         tasks.start_soon(replication.run)
-        if services.metrics is not None:
-            services.metrics.add_source(replication.readings)
         return replication
 
     def _announcement(self, cluster_id: str, sockets: dict[str, Bound]) -> Announcement:
@@ -404,10 +400,14 @@ class Broker:
             return None
         from pykbroker.edges.http import HttpServer
         from pykbroker.edges.listener import bind
+        from pykbroker.runtime.figures.broker import LoopLag
         from pykbroker.runtime.pages import pages
 
         host = self._configured.bound[0].host or ""
-        server = HttpServer(bind(host, self._http_port), pages(services, self._world.workers))
+        lag = LoopLag(self._world.clock)
+        routes = pages(services, self.connections, lag, self._world.workers)
+        server = HttpServer(bind(host, self._http_port), routes)
+        tasks.start_soon(lag.run)
         tasks.start_soon(server.run)
         return format_address(host or "localhost", server.port)
 

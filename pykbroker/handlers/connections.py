@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.admission import Admissions
@@ -31,6 +32,8 @@ class Connections:
         self._sweeper: TimerHandle | None = None
         self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
         self.refused = 0
+        self.opened: dict[str, int] = {}
+        """By listener, since the start."""
         self.admissions = Admissions(broker)
 
     def __len__(self) -> int:
@@ -40,10 +43,14 @@ class Connections:
         self._number += 1
         member = ClientConnection(self._broker, self, transport, peer, self._number)
         self._members.add(member)
+        self.opened[peer.listener] = self.opened.get(peer.listener, 0) + 1
         self.admissions.opened(member, self._members)
         if self._sweeper is None:
             self._arm()
         return member
+
+    def open_by_listener(self) -> dict[str, int]:
+        return dict(Counter(member.client.peer.listener for member in self._members))
 
     def is_privileged(self, listener: str) -> bool:
         """Whether other brokers connect there: to brokers, or to a controller."""

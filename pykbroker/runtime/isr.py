@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock
-    from pykbroker.runtime.metrics import Reading
     from pykbroker.runtime.partition import Partition
     from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.state.replica import IsrChange
@@ -188,17 +187,3 @@ class IsrUpdates:
             partition=str(partition.topic_partition),
             isr=sorted(change.nodes),
         )
-
-    # For whoever looks on
-
-    def readings(self) -> Iterable[Reading]:
-        name = "kafka_server_replicamanager_"
-        for kind, count in (
-            ("isr_expands", self.expansions),
-            ("isr_shrinks", self.shrinks),
-            ("failed_isr_updates", self.failures),
-        ):
-            yield "counter", f"{name}{kind}", "As the JMX metric of Kafka", {}, count
-        led = [p.state for p in self._replicas.partitions() if p.is_leader]
-        under = sum(len(s.isr) < len(s.replicas) - len(s.adding) for s in led)
-        yield "gauge", f"{name}under_replicated_partitions", "As Kafka's", {}, under

@@ -1,4 +1,4 @@
-"""Figures of one broker for Prometheus. Nothing is counted here: a scrape reads what is there.
+"""The page of figures: taken on the loop in small pieces, rendered in a worker.
 
 prometheus_client is imported by the first scrape, in a worker thread: it costs more to import
 than the whole broker to start.
@@ -6,61 +6,79 @@ than the whole broker to start.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pykbroker import __version__
+import anyio.lowlevel
+
+from pykbroker.runtime.figures.table import FAMILIES, LISTENER, Family
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-Reading = tuple[str, str, str, dict[str, str], float]
-"""(kind: gauge or counter, name, help, labels, value)"""
+    from prometheus_client.core import Metric
 
+    from pykbroker.ports import Clock
+    from pykbroker.runtime.figures.table import Sample
 
-class Metrics:
-    """A broker's own registry. Sources are called at each scrape, on the loop."""
-
-    def __init__(self) -> None:
-        self._sources: list[Callable[[], Iterable[Reading]]] = []
-
-    def add_source(self, source: Callable[[], Iterable[Reading]]) -> None:
-        self._sources.append(source)
-
-    def readings(self) -> list[Reading]:
-        found: list[Reading] = [
-            (
-                "gauge",
-                "pykbroker_build_info",
-                "The version of pykbroker",
-                {"version": __version__},
-                1,
-            )
-        ]
-        for source in self._sources:
-            found.extend(source())
-        return found
+TURN_NS = 1_000_000
+"""Figures are read for so long, then others have their turn."""
+_LOOK_EVERY = 16
 
 
-def render(readings: list[Reading], accept: str) -> tuple[str, bytes]:
+async def collect(samples: Iterable[Sample | None], clock: Clock) -> list[Sample]:
+    """All of them but the places to pause. The broker goes on meanwhile: the figures of one
+    partition are of one moment, those of two are not."""
+    found: list[Sample] = []
+    until = clock.monotonic_ns() + TURN_NS
+    for count, sample in enumerate(samples):
+        if sample is not None:
+            found.append(sample)
+        if not count % _LOOK_EVERY and clock.monotonic_ns() >= until:
+            await anyio.lowlevel.checkpoint()
+            until = clock.monotonic_ns() + TURN_NS
+    return found
+
+
+def render(samples: list[Sample], accept: str) -> tuple[str, bytes]:
     """(content type, body) in the format that the scraper asked for. Runs in a worker."""
     from prometheus_client import CollectorRegistry, ProcessCollector
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
     from prometheus_client.exposition import choose_encoder
 
-    families: dict[str, Any] = {}
-    for kind, name, help_text, labels, value in readings:
-        family = families.get(name)
-        if family is None:
-            make = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
-            family = families[name] = make(name, help_text, labels=list(labels))
-        family.add_metric(list(labels.values()), value)
+    metrics = _metrics(samples)
 
     class Collector:
         def collect(self) -> Iterable[Metric]:
-            return families.values()
+            return metrics
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())
     ProcessCollector(registry=registry)
     encoder, content_type = choose_encoder(accept)
     return content_type, encoder(registry)
+
+
+def _metrics(samples: list[Sample]) -> Iterable[Metric]:
+    """Samples of one name and the same labels are summed."""
+    from prometheus_client.core import Metric
+
+    values: dict[str, dict[tuple[str, ...], float]] = {}
+    for name, labels, value in samples:
+        series = values.setdefault(name, {})
+        series[labels] = series.get(labels, 0) + value
+    made = []
+    for name, series in values.items():
+        family = FAMILIES.get(name) or _of_a_listener(name)
+        metric = Metric(name.removesuffix("_total"), family.help, family.type)
+        for labels, value in series.items():
+            metric.add_sample(name, dict(zip(family.labels, labels, strict=False)), value)
+        made.append(metric)
+    return made
+
+
+def _of_a_listener(name: str) -> Family:
+    """Its name has a listener's in it."""
+    for known, family in FAMILIES.items():
+        before, _, after = known.partition(LISTENER)
+        if after and name.startswith(before) and name.endswith(after):
+            return family
+    raise KeyError(name)

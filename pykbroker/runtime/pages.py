@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.ports import Page
-from pykbroker.runtime.metrics import render
+from pykbroker.runtime.figures.broker import samples
+from pykbroker.runtime.metrics import collect, render
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pykbroker.ports import Workers
+    from pykbroker.runtime.figures.broker import Clients, LoopLag
     from pykbroker.runtime.services import Services
 
 TEXT = "text/plain; charset=utf-8"
 
 
 def pages(
-    broker: Services, workers: Workers
+    broker: Services, clients: Clients, lag: LoopLag, workers: Workers
 ) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Page]]]:
     async def metrics(headers: Mapping[str, str]) -> Page:
-        readings = broker.metrics.readings()
+        found = await collect(samples(broker, clients, lag), broker.clock)
         accept = headers.get("accept", "")
-        content_type, body = await workers.run(render, readings, accept)
+        content_type, body = await workers.run(render, found, accept)
         return Page(200, content_type, body)
 
     async def live(headers: Mapping[str, str]) -> Page:

@@ -21,7 +21,7 @@ from wire.errors import ErrorCode
 from wire.tuples import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
@@ -79,7 +79,11 @@ class ReplicaManager:
         self._wanted_directories: dict[TopicPartition, str] = {}
         """Where partitions shall lie that are not here yet."""
         self._make_replication: Callable[[], Replication] | None = None
-        self._replication: Replication | None = None
+        self.replication: Replication | None = None
+        """Once a partition has replicas elsewhere."""
+        self.former_traffic: dict[str, list[int]] = {}
+        """Records in, bytes in and out that were counted for partitions held no longer, by topic;
+        of topics that are gone under the empty name."""
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
 
@@ -239,18 +243,18 @@ class ReplicaManager:
 
     def stop_replicating(self) -> None:
         """The logs are about to be closed: nothing that is still to come goes into them."""
-        replication, self._replication = self._replication, None
+        replication, self.replication = self.replication, None
         self._make_replication = self._shared.isr_updates = self._shared.throttles = None
         if replication is not None:
             for partition in self.partitions():
                 replication.followers.unfollow(partition)
 
     def _replicate(self, partition: Partition) -> None:
-        replication = self._replication
+        replication = self.replication
         if replication is None:
             if self._make_replication is None or len(partition.state.replicas) < 2:
                 return
-            replication = self._replication = self._make_replication()
+            replication = self.replication = self._make_replication()
             self._shared.isr_updates = replication.isr_updates
             self._shared.throttles = replication.throttles
         replication.followers.follow(partition)
@@ -294,6 +298,7 @@ class ReplicaManager:
     def _delete_topic(self, topic_id: TopicId, name: str) -> None:
         for partition in list(self._by_id.get(topic_id, {}).values()):
             self._drop(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        self._keep_traffic("", self.former_traffic.pop(name, (0, 0, 0)))
         self._offline = {key for key in self._offline if key[0] != topic_id}
 
     def _drop(self, partition: Partition, code: ErrorCode) -> None:
@@ -308,12 +313,21 @@ class ReplicaManager:
             del self._by_id[partition.topic_id]
             del self._by_name[partition.topic_partition.topic]
         was_leader = partition.is_leader
+        self._keep_traffic(
+            partition.topic_partition.topic,
+            (partition.records_in, partition.bytes_in, partition.bytes_out),
+        )
         self._moves.forget(partition)
-        if self._replication is not None:
-            self._replication.followers.unfollow(partition)
+        if self.replication is not None:
+            self.replication.followers.unfollow(partition)
         partition.end(code)
         if was_leader:
             self._resigned(partition)
+
+    def _keep_traffic(self, topic: str, counts: Iterable[int]) -> None:
+        kept = self.former_traffic.setdefault(topic, [0, 0, 0])
+        for position, count in enumerate(counts):
+            kept[position] += count
 
     def _announce(self, partition: Partition) -> None:
         name, index = partition.topic_partition

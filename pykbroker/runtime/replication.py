@@ -11,13 +11,12 @@ from pykbroker.runtime.isr import IsrUpdates
 from pykbroker.runtime.throttles import Throttles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock
     from pykbroker.runtime.follower import Links
     from pykbroker.runtime.isr import AsksController
-    from pykbroker.runtime.metrics import Reading
     from pykbroker.runtime.replica_manager import ReplicaManager
 
 
@@ -57,7 +56,3 @@ class Replication:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.followers.run)
             await self.isr_updates.run()
-
-    def readings(self) -> Iterable[Reading]:
-        yield from self.isr_updates.readings()
-        yield from self.throttles.readings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,6 @@ class Services:
         "fetch_sessions",
         "groups",
         "images",
-        "metrics",
         "node_id",
         "producer_ids",
         "quotas",
@@ -59,7 +58,6 @@ class Services:
         producer_ids: ProducerIds,
         spawn: Callable[..., object],
         links: Callable[[], BrokerLinks],
-        metrics: Any = None,
     ) -> None:
         self.node_id = node_id
         self.clock = clock
@@ -76,7 +74,6 @@ class Services:
         self.spawn = spawn
         """Starts a coroutine function in the broker's task group."""
         self._links = links
-        self.metrics = metrics
 
     @property
     def links(self) -> BrokerLinks:

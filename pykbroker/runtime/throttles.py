@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING
 from pykbroker.state.replication_quota import ReplicationQuota
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pykbroker.config.settings import DynamicSettings, Settings
     from pykbroker.config.topic import ThrottledReplicas
     from pykbroker.ports import Clock
-    from pykbroker.runtime.metrics import Reading
     from pykbroker.runtime.partition import Partition
     from pykbroker.state.types import NodeId
 
@@ -83,11 +80,3 @@ class Throttles:
     def leaves_out(self) -> bool:
         """Whether throttled partitions that are not in sync are not to be asked for now."""
         return self.follower.is_exceeded(self._clock.monotonic_ms())
-
-    # For whoever looks on
-
-    def readings(self) -> Iterable[Reading]:
-        now_ms = self._clock.monotonic_ms()
-        for kind, quota in (("leader", self.leader), ("follower", self.follower)):
-            name = f"kafka_server_{kind}replication_byte_rate"
-            yield "gauge", name, "Of throttled partitions, as Kafka's", {}, quota.rate(now_ms)

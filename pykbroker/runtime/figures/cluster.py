@@ -1,0 +1,60 @@
+"""Of the cluster as the metadata says it. Every controller tells the controllers' figures; what is
+one thing of the whole cluster (kafka_exporter's names) only the active one, so that sums are right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.config.listeners import CONTROLLER_ROLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pykbroker.runtime.figures.table import Sample
+    from pykbroker.runtime.services import Services
+    from pykbroker.state.controller.image import MetadataImage
+
+_CONTROLLER = "kafka_controller_kafkacontroller_"
+FENCED, RUNNING, CONTROLLED_SHUTDOWN = 1, 3, 6
+
+
+def cluster_samples(broker: Services) -> Iterator[Sample | None]:
+    image = broker.images.current
+    own = image.brokers.get(broker.node_id)
+    if own is not None:
+        leaving = CONTROLLED_SHUTDOWN if own.in_controlled_shutdown else RUNNING
+        yield "kafka_server_kafkaserver_brokerstate", (), FENCED if own.fenced else leaving
+    if CONTROLLER_ROLE not in broker.settings.current.list("process.roles"):
+        return
+    is_active = image.controller_id == broker.node_id
+    yield f"{_CONTROLLER}activecontrollercount", (), is_active
+    yield from _topics(image, is_active=is_active)
+    fenced = sum(known.fenced for known in image.brokers.values())
+    serving = len(image.brokers) - fenced
+    yield f"{_CONTROLLER}activebrokercount", (), serving
+    yield f"{_CONTROLLER}fencedbrokercount", (), fenced
+    if not is_active:
+        return
+    yield "kafka_brokers", (), serving
+    for known in image.brokers.values():
+        if known.endpoints and not known.fenced:
+            endpoint = known.endpoints[0]
+            address = f"{endpoint.host}:{endpoint.port}"
+            yield "kafka_broker_info", (str(known.node_id), address), 1
+
+
+def _topics(image: MetadataImage, *, is_active: bool) -> Iterator[Sample | None]:
+    offline = displaced = total = 0
+    for topic in image.topics.values():
+        yield None
+        total += len(topic.partitions)
+        for partition in topic.partitions:
+            offline += partition.leader < 0
+            displaced += partition.leader != partition.replicas[0]
+        if is_active:
+            yield "kafka_topic_partitions", (topic.name,), len(topic.partitions)
+    yield f"{_CONTROLLER}offlinepartitionscount", (), offline
+    yield f"{_CONTROLLER}preferredreplicaimbalancecount", (), displaced
+    yield f"{_CONTROLLER}globaltopiccount", (), len(image.topics)
+    yield f"{_CONTROLLER}globalpartitioncount", (), total

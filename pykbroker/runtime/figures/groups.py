@@ -1,0 +1,77 @@
+"""Of the groups that this broker coordinates, and how far behind they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pykbroker.state.errors import KafkaError
+from pykbroker.state.types import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pykbroker.runtime.figures.table import Sample
+    from pykbroker.runtime.replica_manager import ReplicaManager
+    from pykbroker.runtime.services import Services
+    from pykbroker.state.group.offsets import CommittedOffset, OffsetKey
+
+OFFSET_LIMIT = 20_000
+"""Committed offsets with series of their own."""
+_STATES = ("PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead")
+_MANAGER = "kafka_coordinator_group_groupmetadatamanager_num"
+_GROUP = "kafka_consumergroup_"
+
+
+def group_samples(broker: Services) -> Iterator[Sample | None]:
+    states = dict.fromkeys(_STATES, 0)
+    groups = offsets = left_out = 0
+    for shard in broker.groups.shards():
+        for group in list(shard.groups.values()):
+            yield None
+            groups += 1
+            states[group.state.value] += 1
+            committed = shard.offsets.of_group(group.group_id)
+            offsets += len(committed)
+            if offsets - left_out > OFFSET_LIMIT:
+                left_out += len(committed)
+                continue
+            yield f"{_GROUP}members", (group.group_id,), len(group.members)
+            yield from _committed(broker.replicas, group.group_id, dict(committed))
+    yield f"{_MANAGER}groups", (), groups
+    yield f"{_MANAGER}offsets", (), offsets
+    for state, count in states.items():
+        yield f"{_MANAGER}groups{state.lower()}", (), count
+    yield "pykbroker_metrics_left_out", (), left_out
+
+
+def _committed(
+    replicas: ReplicaManager, group_id: str, committed: Mapping[OffsetKey, CommittedOffset]
+) -> Iterator[Sample | None]:
+    offsets: dict[str, int] = {}
+    lags: dict[str, int | None] = {}
+    for (topic, index), found in committed.items():
+        yield None
+        labels = (group_id, topic, str(index))
+        yield f"{_GROUP}current_offset", labels, found.offset
+        offsets[topic] = offsets.get(topic, 0) + found.offset
+        lag = _lag(replicas, TopicPartition(topic, index), found.offset)
+        so_far = lags.get(topic, 0)
+        lags[topic] = None if so_far is None or lag is None else so_far + lag
+        if lag is not None:
+            yield f"{_GROUP}lag", labels, lag
+    for topic, total in offsets.items():
+        yield f"{_GROUP}current_offset_sum", (group_id, topic), total
+        lag = lags[topic]
+        if lag is not None:
+            yield f"{_GROUP}lag_sum", (group_id, topic), lag
+
+
+def _lag(replicas: ReplicaManager, topic_partition: TopicPartition, committed: int) -> int | None:
+    """None where this broker cannot say: it holds no replica, or cannot reach it."""
+    partition = replicas.find(topic_partition)
+    if partition is None:
+        return None
+    try:
+        return max(0, partition.log.high_watermark - committed)
+    except KafkaError:
+        return None
