@@ -157,6 +157,7 @@ etcd-debian: .etcd/debian/etcd
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group bench pyproject.toml -c requirements/dev.txt -o requirements/bench.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra etcd pyproject.toml -c requirements/dev.txt -o requirements/image.txt
 
 clean:
 	rm -rf $(VENV) build dist

@@ -196,13 +196,17 @@ async def _watch_signals(broker: Broker) -> None:
 
 
 def announce(ready: Ready) -> None:
-    """The ready line, and the lines that container modules wait for, in Kafka's layout."""
+    """The ready line, and the lines that container modules wait for, in Kafka's layout.
+
+    The third was Kafka's last one with ZooKeeper, and some modules still wait for it.
+    """
     now = timestamp(time.time())
     http = f" http={ready.http}" if ready.http else ""
     lines = [
         f"pykbroker ready bootstrap.servers={','.join(ready.bootstrap)}{http}",
         f"[{now}] INFO [BrokerLifecycleManager id={ready.node_id}] The broker has been unfenced. "
         "Transitioning from RECOVERY to RUNNING. (kafka.server.BrokerLifecycleManager)",
+        f"[{now}] INFO [KafkaServer id={ready.node_id}] started (kafka.server.KafkaServer)",
         f"[{now}] INFO [KafkaRaftServer nodeId={ready.node_id}] Kafka Server started "
         "(kafka.server.KafkaRaftServer)",
     ]

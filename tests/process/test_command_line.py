@@ -47,10 +47,11 @@ def test_ready_lines_are_on_standard_output_and_logs_are_not(
     broker = start_broker("--memory", "--log-format", log_format)
     lines = broker.lines
     assert sum(line.startswith("pykbroker ready") for line in lines) == 1
-    for wanted in ("Transitioning from RECOVERY to RUNNING", "Kafka Server started"):
+    kafkas = ("Transitioning from RECOVERY to RUNNING", "[KafkaServer id=1] started")
+    for wanted in (*kafkas, "Kafka Server started"):
         (line,) = [line for line in lines if wanted in line]
         assert KAFKA_LAYOUT.match(line), line
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert __version__ in broker.stderr
     assert broker.terminate() == 0
 
