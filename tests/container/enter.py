@@ -1,8 +1,8 @@
 """Becomes process 1's place in a container: run in new namespaces, waits for a line (the network
 is there), mounts the file system, goes into it, and runs the command as the image's user.
 
-The arguments are one JSON object: root, layer, template, python, hostname, user, hosts, environment,
-workdir, command.
+The arguments are one JSON object: root, layer, template, python, hostname, user, hosts,
+environment, workdir, command.
 """
 
 import fcntl

@@ -73,9 +73,11 @@ def test_what_the_start_script_refuses(engine: Engine) -> None:
 
 
 def test_arguments_of_the_start_script_are_environment(engine: Engine) -> None:
-    broker = engine.run({}, [RUN, "CLUSTER_ID=mine", "KAFKA_LISTENERS=PLAINTEXT://:19092"])
+    said = ("CLUSTER_ID=mine", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:19092")
+    broker = engine.run({}, [RUN, *said])
+    engine.map_port(broker, 19092, 19092)
     ready(broker)
-    assert round_trip(engine, f"{broker.address}:19092") == "mine"
+    assert round_trip(engine, "localhost:19092") == "mine"
     assert broker.execute("pykbroker-health").returncode == 0
 
 
