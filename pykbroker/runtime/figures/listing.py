@@ -1,0 +1,133 @@
+"""Writes docs/metrics.md: what ``/metrics`` tells, and which of Kafka's figures it does not.
+
+python -m pykbroker.runtime.figures.listing docs
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pykbroker.runtime.figures.table import FAMILIES, Family
+
+OWN = ("pykbroker_", "kafka_server_leaderreplication_", "kafka_server_followerreplication_")
+"""Not among the facts about the usual exporters."""
+
+WITHOUT_MEANING = {
+    "kafka_consumergroupzookeeper_": "there is no ZooKeeper",
+    "kafka_exporter_build_info": "there is no exporter; pykbroker_build_info tells the version",
+    "kafka_server_raft_": "the metadata store is no Raft log",
+    "kafka_server_broker_metadata_metrics_": "the metadata store is no log with offsets",
+    "kafka_controller_kafkacontroller_last": "the metadata store is no log with offsets",
+    "kafka_network_acceptor_": "no thread accepts, the event loop does",
+    "kafka_network_processor_": "there are no network threads; see the lag of the event loop",
+    "kafka_network_socketserver_networkprocessor": "there are no network threads",
+    "kafka_network_socketserver_memorypool": "there is no memory pool",
+    "kafka_network_requestchannel_": "there is no queue between threads",
+    "kafka_network_requestmetrics_requestqueuetimems": "there is no queue between threads",
+    "kafka_network_requestmetrics_responsequeuetimems": "there is no queue between threads",
+    "kafka_network_requestmetrics_messageconversions": "a response is never converted",
+    "kafka_network_requestmetrics_temporarymemory": "a response is never converted",
+    "kafka_server_kafkarequesthandlerpool_": "there are no handler threads",
+    "kafka_server_group_coordinator_metrics_thread": "there are no coordinator threads",
+    "kafka_server_group_coordinator_metrics_event_": "there are no coordinator threads",
+    "kafka_server_replicafetchermanager_deadthread": "there are no fetcher threads",
+    "kafka_server_brokertopicmetrics_remote": "there is no tiered storage",
+    "kafka_server_brokertopicmetrics_totalshare": "there are no share groups",
+    "kafka_server_group_coordinator_metrics_share_": "there are no share groups",
+    "kafka_server_group_coordinator_metrics_streams_": "there are no streams groups",
+    "kafka_server_group_coordinator_metrics_state_": "there are no such groups",
+    "kafka_server_group_coordinator_metrics_consumer_": "there are no consumer-protocol groups",
+    "kafka_server_addpartitionstotxnmanager_": "there are no transactions",
+    "kafka_server_transaction_coordinator_": "there are no transactions",
+    "kafka_coordinator_transaction_": "there are no transactions",
+    "kafka_server_replicamanager_partitionswithlate": "there are no transactions",
+}
+"""By the beginnings of their names."""
+
+NOT_MEASURED = (
+    "kafka_controller_controllereventmanager_",
+    "kafka_controller_controllerstats_",
+    "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
+    "kafka_controller_kafkacontroller_metadataerrorcount",
+    "kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
+    "kafka_log_logcleaner",
+    "kafka_log_logflushstats_",
+    "kafka_network_requestmetrics_",
+    "kafka_network_socketserver_expiredconnectionskilledcount",
+    "kafka_server_brokertopicmetrics_bytesrejected",
+    "kafka_server_brokertopicmetrics_failed",
+    "kafka_server_brokertopicmetrics_fetchmessageconversions",
+    "kafka_server_brokertopicmetrics_invalid",
+    "kafka_server_brokertopicmetrics_nokeycompacted",
+    "kafka_server_brokertopicmetrics_producemessageconversions",
+    "kafka_server_brokertopicmetrics_reassignmentbytes",
+    "kafka_server_brokertopicmetrics_replicationbytes",
+    "kafka_server_brokertopicmetrics_totalfetchrequests",
+    "kafka_server_brokertopicmetrics_totalproducerequests",
+    "kafka_server_fetch_",
+    "kafka_server_fetcherlagmetrics_",
+    "kafka_server_fetcherstats_",
+    "kafka_server_group_coordinator_metrics_group_completed_rebalance_",
+    "kafka_server_group_coordinator_metrics_offset_",
+    "kafka_server_group_coordinator_metrics_partition_load_time_",
+    "kafka_server_group_coordinator_metrics_protocol_",
+    "kafka_server_kafkaserver_linux_disk_",
+    "kafka_server_produce_",
+    "kafka_server_replicafetchermanager_",
+    "kafka_server_replicamanager_produceridcount",
+    "kafka_server_request_",
+    "kafka_server_socket_server_metrics_clientsoftwarename_",
+    "kafka_server_socket_server_metrics_listener_",
+)
+"""By the beginnings of their names; what is in the table itself is measured."""
+
+
+def why_absent(name: str) -> str | None:
+    """None for a name that nobody has thought of."""
+    for beginning, reason in WITHOUT_MEANING.items():
+        if name.startswith(beginning):
+            return reason
+    return "not measured" if name.startswith(NOT_MEASURED) else None
+
+
+def page() -> str:
+    rows = [f"| `{f.name}` | {f.type} | {_labels(f)} | {f.help} |" for f in FAMILIES.values()]
+    absent = [f"- `{name}*`: {reason}." for name, reason in WITHOUT_MEANING.items()]
+    return "\n".join(
+        (
+            "# Metrics",
+            "",
+            "Made by `python -m pykbroker.runtime.figures.listing docs`. Served with `--http-port`",
+            "under `/metrics`, beside the process's own figures (`process_*`). Names, types and",
+            "labels are those of the usual JMX exporter rules for Kafka, and of kafka_exporter.",
+            "",
+            "| name | type | labels | meaning |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+            "A label in brackets: there is a series without it as well. At most 10,000 partitions",
+            "and 20,000 committed offsets have series of their own; `pykbroker_metrics_left_out`",
+            "counts the others.",
+            "",
+            "## Of Kafka's, without a meaning here",
+            "",
+            *absent,
+            "",
+            "## Of Kafka's, not measured",
+            "",
+            "What begins with one of these and is not in the table:",
+            "",
+            *(f"- `{name}*`" for name in NOT_MEASURED),
+            "",
+        )
+    )
+
+
+def _labels(family: Family) -> str:
+    names = ", ".join(f"`{name}`" for name in family.labels)
+    return f"[{names}]" if family.also_bare else names
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) / "metrics.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,57 @@
+"""The table of metrics against the facts about the exporters for Kafka, and its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pykbroker.runtime.figures.listing import OWN, WITHOUT_MEANING, page, why_absent
+from pykbroker.runtime.figures.table import FAMILIES, of_listener
+from tests.support import fact_tables
+
+DOCS = Path(__file__).parents[3] / "docs"
+OURS = {of_listener(name, "PLAINTEXT"): family for name, family in FAMILIES.items()}
+
+
+def facts() -> dict[str, tuple[set[str], set[tuple[str, ...]]]]:
+    """Name: (types, combinations of labels)."""
+    known: dict[str, tuple[set[str], set[tuple[str, ...]]]] = {}
+    for row in fact_tables.rows("metrics.tsv"):
+        name, labels = row["jmx_exporter_name"], row["jmx_exporter_labels"]
+        if name:
+            types, combinations = known.setdefault(name, (set(), set()))
+            types.add(row["prometheus_type"])
+            fixed = (label.partition("=")[0] for label in labels.split(",") if label)
+            combinations.add(tuple(fixed))
+    return known
+
+
+def test_names_types_and_labels_are_those_of_the_exporters() -> None:
+    known = facts()
+    for name, family in OURS.items():
+        if name.startswith(OWN):
+            assert name not in known
+            continue
+        assert name in known, name
+        types, combinations = known[name]
+        expected = {family.labels, ()} if family.also_bare else {family.labels}
+        assert {family.type} == types, name
+        assert expected == combinations, name
+
+
+def test_every_other_figure_of_kafka_is_accounted_for() -> None:
+    absent = facts().keys() - OURS.keys()
+    assert {name for name in absent if why_absent(name) is None} == set()
+    without_use = [
+        beginning
+        for beginning in WITHOUT_MEANING
+        if not any(name.startswith(beginning) for name in absent)
+    ]
+    assert without_use == []
+
+
+def test_nothing_is_given_and_said_to_have_no_meaning() -> None:
+    assert [name for name in OURS if name.startswith(tuple(WITHOUT_MEANING))] == []
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (DOCS / "metrics.md").read_text(encoding="utf-8") == page()
