@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pykbroker.state.controller.image import MetadataImage, TopicImage
     from wire.schema import Request
 
-DEFAULTS = {"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1"}
+DEFAULTS = {"offsets.topic.num.partitions": "1"}
 """Fewer than Kafka has: a test waits for each of them. Any setting given wins."""
 PATIENCE_S = 60.0
 LOG_DIR = "/logs"
