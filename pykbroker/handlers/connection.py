@@ -263,6 +263,7 @@ class ClientConnection:
             slot = Slot(context)
             slot.buffers = buffers
         elif answer is None:
+            self._table.requests.asked(context.api_key, context.api_version, context.is_exempt)
             throttle_ms = broker.quotas.request_done(context, None)
             if throttle_ms > 0:
                 self._mute(throttle_ms)
@@ -311,6 +312,9 @@ class ClientConnection:
 
     def _written(self, context: Context, response: Response) -> list[Buffer]:
         throttle_ms = self._broker.quotas.request_done(context, response)
+        self._table.requests.answered(
+            context.api_key, context.api_version, context.is_exempt, response
+        )
         try:
             body = encode_response(response, context.api_version)
         except EncodeError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pykbroker.handlers.admission import Admissions
 from pykbroker.handlers.connection import ClientConnection
+from pykbroker.runtime.request_counts import RequestCounts
 
 if TYPE_CHECKING:
     from pykbroker.ports import Peer, TimerHandle, Transport
@@ -34,6 +35,7 @@ class Connections:
         self.refused = 0
         self.opened: dict[str, int] = {}
         """By listener, since the start."""
+        self.requests = RequestCounts()
         self.admissions = Admissions(broker)
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from pykbroker import __version__
 from pykbroker.runtime.figures.cluster import cluster_samples
 from pykbroker.runtime.figures.groups import group_samples
 from pykbroker.runtime.figures.partitions import partition_samples
+from pykbroker.runtime.figures.requests import request_samples
 from pykbroker.runtime.figures.table import of_listener
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pykbroker.ports import Clock
     from pykbroker.runtime.figures.table import Sample
+    from pykbroker.runtime.request_counts import RequestCounts
     from pykbroker.runtime.services import Services
 
 PROBE_MS = 500
@@ -30,6 +32,7 @@ class Clients(Protocol):
     """What is asked of the table of connections."""
 
     refused: int
+    requests: RequestCounts
     opened: dict[str, int]
     """By listener, since the start."""
 
@@ -62,6 +65,7 @@ def samples(broker: Services, clients: Clients, lag: LoopLag) -> Iterator[Sample
         [("pykbroker_build_info", (__version__,), 1.0)],
         lag.samples(),
         _clients(clients),
+        request_samples(clients.requests),
         _waiting(broker),
         _replication(broker),
         _directories(broker),

@@ -56,6 +56,9 @@ kafka_cluster_partition_insyncreplicascount gauge topic,partition: Replicas in s
 kafka_cluster_partition_replicascount gauge topic,partition: Replicas where this broker leads, else 0.
 kafka_cluster_partition_laststableoffsetlag gauge topic,partition: Records between the last stable offset and the high watermark.
 
+kafka_network_requestmetrics_requests_total counter request,version: Requests that were handled.
+kafka_network_requestmetrics_errors_total counter request,error: Error codes told, NONE among them.
+
 kafka_controller_kafkacontroller_activecontrollercount gauge -: 1 on the active controller.
 kafka_controller_kafkacontroller_offlinepartitionscount gauge -: Partitions without a leader.
 kafka_controller_kafkacontroller_preferredreplicaimbalancecount gauge -: Partitions not led by their first replica.

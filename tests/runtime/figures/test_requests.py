@@ -1,0 +1,49 @@
+"""Requests and the errors they were answered with."""
+
+from __future__ import annotations
+
+from pykbroker.runtime.figures.requests import request_samples
+from pykbroker.runtime.request_counts import RequestCounts
+from wire.apis import ApiKey
+from wire.errors import ErrorCode
+from wire.messages.fetch import FetchableTopicResponse, FetchResponse, PartitionData
+from wire.messages.produce import (
+    PartitionProduceResponse,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+
+NAME = "kafka_network_requestmetrics_"
+
+
+def produced(*codes: int) -> ProduceResponse:
+    parts = [PartitionProduceResponse(error_code=code) for code in codes]
+    return ProduceResponse(responses=[TopicProduceResponse(partition_responses=parts)])
+
+
+def test_each_code_of_a_response_counts() -> None:
+    counts = RequestCounts()
+    refused = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    counts.answered(ApiKey.PRODUCE, 9, False, produced(0, 0, refused))
+    counts.answered(ApiKey.PRODUCE, 9, False, produced(refused))
+    counts.asked(ApiKey.PRODUCE, 8, False)
+    assert set(request_samples(counts)) == {
+        (f"{NAME}requests_total", ("Produce", "9"), 2),
+        (f"{NAME}requests_total", ("Produce", "8"), 1),
+        (f"{NAME}errors_total", ("Produce", "NONE"), 2),
+        (f"{NAME}errors_total", ("Produce", "NOT_LEADER_OR_FOLLOWER"), 2),
+    }
+
+
+def test_fetches_of_consumers_and_followers_are_told_apart() -> None:
+    counts = RequestCounts()
+    data = PartitionData(error_code=ErrorCode.OFFSET_OUT_OF_RANGE)
+    response = FetchResponse(responses=[FetchableTopicResponse(partitions=[data])])
+    counts.answered(ApiKey.FETCH, 12, False, response)
+    counts.answered(ApiKey.FETCH, 12, True, response)
+    found = list(request_samples(counts))
+    requests = [
+        (labels[0], value) for name, labels, value in found if name.endswith("requests_total")
+    ]
+    assert requests == [("Fetch", 1), ("FetchConsumer", 1), ("Fetch", 1), ("FetchFollower", 1)]
+    assert (f"{NAME}errors_total", ("FetchFollower", "OFFSET_OUT_OF_RANGE"), 1) in found
