@@ -150,7 +150,10 @@ def load_settings(
         _check_alone(static)
     if data_dir is not None:
         static["log.dirs"] = broker_directory(data_dir, own_id)
-    profile = local_profile(static, brokers=brokers, node_id=1 if node_id is None else node_id)
+    voters = len([v for v in static.get("controller.quorum.voters", "").split(",") if v.strip()])
+    profile = local_profile(
+        static, brokers=max(brokers, voters), node_id=1 if node_id is None else node_id
+    )
     profile["log.dirs"] = broker_directory(DEFAULT_DATA_DIR, own_id)
     profile["broker.id"] = static.get("node.id", profile["node.id"])
     check_values(static)

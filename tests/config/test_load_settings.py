@@ -67,6 +67,13 @@ def test_the_min_isr_follows_an_explicit_factor() -> None:
     assert settings.int("offsets.topic.replication.factor") == 3
 
 
+@pytest.mark.parametrize(("voters", "factor"), [("1@a:1", 1), ("1@a:1,2@b:1,3@c:1", 3)])
+def test_factors_of_internal_topics_follow_the_quorum_voters(voters: str, factor: int) -> None:
+    settings = load_settings(environment={"KAFKA_CONTROLLER_QUORUM_VOTERS": voters}).settings
+    assert settings.int("offsets.topic.replication.factor") == factor
+    assert settings.int("transaction.state.log.min.isr") == min(2, factor)
+
+
 def test_any_explicit_setting_overrides_the_profile() -> None:
     options = ["group.initial.rebalance.delay.ms=3000", "offsets.topic.replication.factor=3"]
     settings = load_settings(options=options).settings
