@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 COMMANDS = {
@@ -19,6 +20,8 @@ def main() -> int:
         for command, (_, what) in COMMANDS.items():
             print(f"  {command:14}{what}")
         return 0 if name in ("-h", "--help") else 2
+    # So that whatever was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code: int = importlib.import_module(COMMANDS[name][0]).main(sys.argv[2:])
     return code
 

@@ -76,6 +76,7 @@ class Runner:
         self._control = control
         self._workers = workers
         self._peers = Peers(self._commands)
+        self._under_way: set[Case] = set()
         self.clients: dict[str, ClientInfo] = {}
 
     def look_at_clients(self) -> None:
@@ -123,8 +124,15 @@ class Runner:
                     (alone if one.is_exclusive else shared).append((one, client))
         with ThreadPoolExecutor(self._workers) as pool:
             running = [pool.submit(self._run_one, one, client) for one, client in shared]
-            for done in as_completed(running):
-                report(done.result())
+            try:
+                for done in as_completed(running):
+                    report(done.result())
+            except BaseException:
+                # Told to stop: nobody waits for what is under way.
+                pool.shutdown(wait=False, cancel_futures=True)
+                for case in list(self._under_way):
+                    case.give_up()
+                raise
         for one, client in alone:
             report(self._run_one(one, client))
             if self._control is not None:
@@ -158,6 +166,7 @@ class Runner:
 
     def _run_one(self, one: Behaviour, client: str) -> Result:
         case = self._case(client)
+        self._under_way.add(case)
         began = time.monotonic()
         given_up = threading.Event()
 
@@ -182,6 +191,7 @@ class Runner:
         finally:
             timer.cancel()
             case.close()
+            self._under_way.discard(case)
         return Result(client, one.full_name, outcome, time.monotonic() - began, detail)
 
 
