@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PATIENCE_SECONDS = 60.0
 """How long anything may take that must come in the end."""
@@ -55,11 +56,15 @@ class Driver:
             env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env),
             start_new_session=True,
         )
-        for target, stream in (
-            (self._read_results, self._process.stdout),
-            (self._read_errors, self._process.stderr),
-        ):
-            threading.Thread(target=target, args=(stream,), daemon=True).start()
+        self._errors = self._reader(self._read_errors, self._process.stderr)
+        self._reader(self._read_results, self._process.stdout)
+
+    def _reader(
+        self, read: Callable[[IO[bytes]], None], stream: IO[bytes] | None
+    ) -> threading.Thread:
+        thread = threading.Thread(target=read, args=(stream,), daemon=True)
+        thread.start()
+        return thread
 
     def hello(self, timeout: float = PATIENCE_SECONDS) -> Json:
         try:
@@ -135,7 +140,8 @@ class Driver:
 
     def _signal(self, number: int) -> None:
         if self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # ended, as another thread has seen
+                os.killpg(self._process.pid, number)
 
     def _read_results(self, stream: IO[bytes]) -> None:
         for line in stream:
@@ -151,6 +157,7 @@ class Driver:
                 future = self._waiting.pop(message.get("id"), None)
             if future is not None:
                 future.set_result(message)
+        self._errors.join(PATIENCE_SECONDS)  # what it said last is why
         gone = DriverGone(f"{self.name} has ended\n{self.said()}")
         with self._lock:
             waiting, self._waiting = list(self._waiting.values()), {}
