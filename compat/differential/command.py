@@ -1,4 +1,7 @@
-"""``differential --bootstrap A --reference B``: is A what B is, to the byte?"""
+"""``differential --bootstrap A --reference B``: is A what B is, to the byte?
+
+Two clusters of one broker each, or two of three: these are asked other things.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +25,28 @@ if TYPE_CHECKING:
     from compat.differential.registry import Instance
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("differential", description=__doc__)
-    parser.add_argument("--bootstrap", required=True, metavar="HOST:PORT", help="what is judged")
-    parser.add_argument("--reference", required=True, metavar="HOST:PORT", help="Apache Kafka")
-    parser.add_argument("--only", metavar="PATTERN", help="cases whose name matches, as of files")
-    parser.add_argument("--report", metavar="DIR", help="write report.md and what was said here")
-    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="cases at a time")
-    parser.add_argument("--list", action="store_true", help="name the cases and end")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser("differential", description=__doc__)
+    made.add_argument("--bootstrap", required=True, metavar="HOST:PORT", help="what is judged")
+    made.add_argument("--reference", required=True, metavar="HOST:PORT", help="Apache Kafka")
+    made.add_argument("--only", metavar="PATTERN", help="cases whose name matches, as of files")
+    made.add_argument("--report", metavar="DIR", help="write report.md and what was said here")
+    made.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="cases at a time")
+    made.add_argument("--list", action="store_true", help="name the cases and end")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every difference is a known one and every known one was met."""
-    options = _parser().parse_args(argv)
+    """0 when every difference is a known one and every known one was met; 2 when nothing ran."""
+    options = parser().parse_args(argv)
+    code = judged(options)
+    if code is None:
+        print(f"no case is called {options.only}", file=sys.stderr)
+    return 2 if code is None else code
+
+
+def judged(options: argparse.Namespace) -> int | None:
+    """As ``main``; None when no case is called so, or none is for clusters of this size."""
     sides = [Side("ours", options.bootstrap), Side("reference", options.reference)]
     chosen = [i for i in instances(all_cases(), sides) if _is_wanted(i, options.only)]
     if options.list:
@@ -43,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(instance.name)
         return 0
     if not chosen:
-        print(f"no case is called {options.only}", file=sys.stderr)
-        return 2
+        return None
     for side in sides:
         side.warm_up()
     outcomes = run(chosen, sides[0], sides[1], _progress, workers=options.workers)

@@ -26,6 +26,7 @@ class Case:
     alone: bool
     """Whether it changes what other cases could see: settings of the broker, quotas."""
     brokers: int
+    """1: for clusters of one, where everything is with one broker; else so many at least."""
     versions: Callable[[int], bool] | None
 
 
@@ -82,7 +83,9 @@ def all_cases() -> list[Case]:
 def instances(cases: list[Case], sides: list[Side]) -> Iterator[Instance]:
     """Every case with each version it runs with on these sides."""
     for one in cases:
-        if any(len(side.nodes) < one.brokers for side in sides):
+        if not all(
+            one.brokers == 1 == len(s.nodes) or 1 < one.brokers <= len(s.nodes) for s in sides
+        ):
             continue
         if not one.api:
             yield Instance(one, -1)

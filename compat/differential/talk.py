@@ -171,10 +171,11 @@ class Talk:
         if made["error_code"]:
             raise Broken(f"the topic was not made: {made}")
         self._topics.append(name)
-        self._await_leaders(name, partitions if assignments is None else len(assignments))
+        self.await_leaders(name, partitions if assignments is None else len(assignments))
         return name
 
-    def _await_leaders(self, name: str, count: int) -> None:
+    def await_leaders(self, name: str, count: int) -> None:
+        """Until the brokers know a topic with so many partitions, and lead them."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             body = {"topics": [{"name": name}], "allow_auto_topic_creation": False}

@@ -43,6 +43,7 @@ def plain(t: Talk, v: int) -> None:
     create(t, v, "new", topic(name, 3))
     create(t, v, "again", topic(name, 3))
     create(t, v, "again, checked only", topic(name, 3), validate_only=True)
+    t.await_leaders(name, 3)
     t.ask("metadata", 12, {"topics": [{"name": name}]})
 
 
@@ -231,6 +232,7 @@ def more_partitions(t: Talk, v: int) -> None:
     empty = more(name, 7)
     empty["topics"][0]["assignments"] = []
     t.ask("create_partitions", v, empty, label="no assignments")
+    t.await_leaders(name, 5)
     t.ask("metadata", 12, {"topics": [{"name": name}]})
 
 
