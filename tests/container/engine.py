@@ -299,8 +299,10 @@ class Engine:
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.close()
-        # Nothing is run or copied in there before it is a container.
-        await_link(f"/proc/{process.pid}/root")
+        # Nothing is run or copied in there before it is a container; one that refuses what it is
+        # told may have ended by now.
+        with contextlib.suppress(FileNotFoundError):
+            await_link(f"/proc/{process.pid}/root")
 
     def map_port(self, container: Container, port: int, mapped: int) -> None:
         """``localhost:mapped`` of the host is the container's port."""

@@ -123,7 +123,7 @@ def test_the_peak_is_seen() -> None:
         process.communicate(b"\n")
     assert peak.samples[0] < 100
     assert peak.samples[-1] < 100
-    assert peak.mb > 200
+    assert peak.mb > 150  # samples are taken while it grows
 
 
 def test_loads_of_every_kind_give_their_figures(broker: Subject, tmp_path: Path) -> None:
