@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 SENDS = 200
-RECORDS = 20_000
+RECORDS = 300_000
 SIZE = 100
 FACTORS = (1, 3)
 
@@ -65,7 +65,13 @@ def throughput(cluster: Brokers, topic: str) -> float:
     from confluent_kafka import Producer
 
     producer = Producer(
-        {"bootstrap.servers": cluster.bootstrap, "acks": "all", "linger.ms": 5, "log_level": 0}
+        {
+            "bootstrap.servers": cluster.bootstrap,
+            "acks": "all",
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 2 * RECORDS,
+            "log_level": 0,
+        }
     )
     value = b"v" * SIZE
     producer.produce(topic, value, partition=0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.faults.workload import Options, Topic
 
 PATIENCE_S = 90.0
-DUMP_S = 1.0
+DUMP_S = 3.0
 """So long a process may take to write down where it is, of which nothing hangs."""
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import logging
 import random
 import signal
 import sys
@@ -298,6 +299,7 @@ def run_threads(workers: list[Callable[[], None]]) -> None:
 
 def main() -> None:
     faulthandler.register(signal.SIGUSR1)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     kind, text = sys.argv[1:]
     steering = Steering(options_of(json.loads(text)), kind)
     threading.Thread(target=steering.listen, daemon=True).start()

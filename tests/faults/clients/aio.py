@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.history import now
@@ -22,8 +21,6 @@ from tests.faults.workload import (
 
 if TYPE_CHECKING:
     from tests.faults.workload import Steering
-
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def run(steering: Steering) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import warnings
 from functools import partial
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 BACKOFF_MAX_MS = 1000
 """The Java client's. Its own default grows to 30 s for a broker that is killed again and again."""
 
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
 warnings.simplefilter("ignore", DeprecationWarning)
 
 
