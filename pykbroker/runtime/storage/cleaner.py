@@ -126,7 +126,11 @@ class Cleaner:
         except LogChanged:
             logger.info("cleaning given up, the log has changed", log=log.directory)
         except (CorruptBatch, OSError) as error:
-            self._give_up(log, error)
+            if log.is_closed and isinstance(error, FileNotFoundError):
+                # Deleted meanwhile: its folder was renamed under the worker.
+                logger.info("cleaning given up, the log has changed", log=log.directory)
+            else:
+                self._give_up(log, error)
         finally:
             self._busy.discard(log)
         return True

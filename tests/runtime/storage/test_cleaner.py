@@ -276,6 +276,19 @@ async def test_compressed_batches_are_compacted(box: ManagerBox, codec: int) -> 
     assert contents(log) == expected
 
 
+class MovesAway(InlineWorkers):
+    """``act`` comes in place of the cleaner's sync of a folder."""
+
+    acted = False
+    act: Any = None
+
+    async def run(self, function: Any, *args: Any) -> Any:
+        if getattr(function, "__name__", "") == "sync_dir":
+            self.acted = True
+            self.act()
+        return await super().run(function, *args)
+
+
 class Meddling(InlineWorkers):
     """Something happens to the log while the worker is busy."""
 
@@ -336,6 +349,28 @@ async def test_a_log_that_changes_meanwhile_is_not_overwritten(event: str, after
     reopened = await box.restart()
     log = reopened.get_or_create(log.topic_partition, log.topic_id, config(**COMPACT))
     assert contents(log) == found
+
+
+async def test_a_log_that_is_moved_away_before_its_folder_is_synced_fails_no_directory() -> None:
+    """What was deleted is nobody's loss: the other logs of the directory stay in service."""
+    box = ManagerBox()
+    workers = MovesAway()
+    manager = box.make(workers)
+    manager.acquire()
+    await manager.start("cluster", 1)
+    log = box.log(**COMPACT)
+    other = box.log("other")
+    fill(box, log, Random(4))
+
+    def gone() -> None:
+        manager.delete(log.topic_partition)
+        raise FileNotFoundError(log.directory)
+
+    workers.act = gone
+    assert await Cleaner(manager).clean_dirtiest()
+    assert workers.acted
+    assert not other.is_failed
+    assert box.append(other, b"still").first_offset == 0
 
 
 async def test_a_log_that_cannot_be_read_does_not_keep_others_from_being_cleaned(
