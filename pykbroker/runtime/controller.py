@@ -18,7 +18,7 @@ import anyio
 
 from pykbroker.log import get_logger
 from pykbroker.ports import Compare, Delete, Put, StoreUnavailable
-from pykbroker.runtime.controller_batch import Batch, NotController, Pending
+from pykbroker.runtime.controller_batch import Batch, NotController, OutcomeUnknown, Pending
 from pykbroker.runtime.waiters import Bell
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.brokers import next_to_settle, settle
@@ -225,10 +225,14 @@ class Controller:
         except _DecideAgain:
             self._queue.extendleft(p for p in reversed(taken) if not p.is_done)
             return
-        except BaseException:
+        except BaseException as error:
+            # Who was refused for want of an office may take it that nothing was done.
+            code = ErrorCode.NOT_CONTROLLER
+            if not isinstance(error, NotController) or isinstance(error, OutcomeUnknown):
+                code = ErrorCode.REQUEST_TIMED_OUT
             for pending in taken:
                 if not pending.is_done:
-                    pending.refuse(KafkaError(ErrorCode.NOT_CONTROLLER, None))
+                    pending.refuse(KafkaError(code, None))
             raise
         for note in batch.notes:
             log = logger.warning if note.is_warning else logger.info
@@ -365,7 +369,7 @@ class Controller:
             if self._fence == stale:
                 break
             return
-        raise NotController
+        raise OutcomeUnknown
 
     def _found_done(self, first: Change, before: int) -> None:
         """A transaction is one: its first key tells whether it took effect."""

@@ -23,6 +23,10 @@ class NotController(Exception):
     """The office is somebody else's, or nobody's."""
 
 
+class OutcomeUnknown(NotController):
+    """It is now, and what was asked may have been done before that."""
+
+
 class Pending:
     """A request in the controller's queue. Completed once, with a response or an error."""
 

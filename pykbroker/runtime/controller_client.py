@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pykbroker.runtime.controller_batch import NotController
+from pykbroker.runtime.controller_batch import NotController, OutcomeUnknown
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import NO_LEADER
 from wire.errors import ErrorCode
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wire.schema import Request
 
 RETRY_MS = 250
+NOBODY_KNOWS = "The controller did not answer: whether the request took effect is not known."
 
 
 class Origin(NamedTuple):
@@ -73,6 +74,7 @@ class ControllerClient:
         another one it is the quota of ``origin``; without it the broker asks for itself.
         """
         deadline_ms = self._deadline_ms(request)
+        nobody = KafkaError(ErrorCode.NOT_CONTROLLER, "There is no controller.")
         while True:
             rung = self._controller.news.rung
             try:
@@ -83,6 +85,8 @@ class ControllerClient:
             if node_id is not None:
                 try:
                     return await self._forward().call(node_id, request, origin, deadline_ms)
+                except OutcomeUnknown:
+                    nobody = KafkaError(ErrorCode.REQUEST_TIMED_OUT, NOBODY_KNOWS)
                 except NotController:
                     pass
             until_ms = deadline_ms
@@ -90,7 +94,7 @@ class ControllerClient:
                 until_ms = min(deadline_ms, self._clock.monotonic_ms() + RETRY_MS)
             await self._controller.news.wait(rung, until_ms)
             if self._clock.monotonic_ms() >= deadline_ms:
-                raise KafkaError(ErrorCode.NOT_CONTROLLER, "There is no controller.")
+                raise nobody
 
     async def serve(self, request: Request, charge: Callable[[int], None] | None = None) -> Any:
         """For what another broker passed on: decided in this process or not at all.

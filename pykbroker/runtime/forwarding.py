@@ -13,8 +13,8 @@ import anyio
 from pykbroker.log import get_logger
 from pykbroker.ports import StoreUnavailable
 from pykbroker.runtime.broker_link import LinkLost
-from pykbroker.runtime.controller_batch import NotController
-from pykbroker.runtime.controller_client import RETRY_MS, Origin
+from pykbroker.runtime.controller_batch import NotController, OutcomeUnknown
+from pykbroker.runtime.controller_client import NOBODY_KNOWS, RETRY_MS, Origin
 from pykbroker.state.errors import KafkaError
 from wire.apis import API_BY_KEY, ApiKey
 from wire.client import request_data, response_body
@@ -74,12 +74,11 @@ class Forwarding:
             logger.info(
                 "controller not reached", controller=node_id, api=api.name, reason=str(lost)
             )
-            if not lost.was_sent or is_repeatable(request):
+            if not lost.was_sent:
                 raise NotController from None
-            raise KafkaError(
-                ErrorCode.REQUEST_TIMED_OUT,
-                "The controller did not answer: whether the request took effect is not known.",
-            ) from None
+            if is_repeatable(request):
+                raise OutcomeUnknown from None
+            raise KafkaError(ErrorCode.REQUEST_TIMED_OUT, NOBODY_KNOWS) from None
         if request.api_key != ApiKey.ALLOCATE_PRODUCER_IDS:
             await self._catch_up(deadline_ms)
         return response
@@ -89,6 +88,8 @@ class Forwarding:
         code = ErrorCode(response.error_code)
         if code == ErrorCode.NOT_CONTROLLER:
             raise NotController
+        if code == ErrorCode.REQUEST_TIMED_OUT and is_repeatable(request):
+            raise OutcomeUnknown
         if code != ErrorCode.NONE:
             raise KafkaError(code, "The controller refused the request.")
         return response

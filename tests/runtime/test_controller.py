@@ -251,6 +251,31 @@ async def test_who_lost_the_office_writes_nothing_and_says_so() -> None:
         assert await create(world.one, "t") == [E.NONE]
 
 
+async def test_who_lost_the_office_over_a_write_without_an_answer_says_that_nobody_knows() -> None:
+    """NOT_CONTROLLER would say that nothing was done; it was."""
+    world = World(1)
+    async with running(world.one):
+        await world.started()
+        world.one.store.transactions.extend(["silent", "held"])
+        codes: list[E] = []
+
+        async def ask() -> None:
+            with pytest.raises(KafkaError) as refused:
+                await world.one.controller.call(creation("t"), world.clock.now_ms + 9_000)
+            codes.append(refused.value.code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await idle()
+            usurper = RegisterControllerRecord(controller_id=9, incarnation_id=b"u" * 16)
+            await world.inner.transact((), [Put(keys.CONTROLLER, encode_value(usurper))])
+            await world.one.store.deliver()
+            await idle()
+            world.clock.advance(250)
+        assert codes == [E.REQUEST_TIMED_OUT]
+        assert "t" in world.one.images.current.topics
+
+
 async def test_a_controller_whose_time_is_up_does_not_write() -> None:
     """It was asleep: its renewals stand still, its lease ran out by its own clock."""
     world = World(1)
