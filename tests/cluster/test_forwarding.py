@@ -346,12 +346,14 @@ async def test_a_broker_that_stops_has_handed_over_through_the_controller() -> N
         other, controller = other_of(cluster), cluster.controller
         assert await created(controller, "t", factor=2, partitions=4) == [E.NONE]
         await until(lambda: all(len(p.isr) == 2 for p in controller.image.topics["t"].partitions))
+        seen = []
+        controller.services.images.subscribe(lambda delta: seen.append(delta.after))
         other.broker.stop()
-        await until(lambda: controller.image.brokers[other.node_id].in_controlled_shutdown)
-        await until(
-            lambda: all(
-                (p.leader, p.isr) == (controller.node_id, (controller.node_id,))
-                for p in controller.image.topics["t"].partitions
-            )
-        )
         await until(lambda: controller.image.brokers[other.node_id].fenced)
+        announced = [image for image in seen if image.brokers[other.node_id].in_controlled_shutdown]
+        assert announced
+        before = next(i for i, image in enumerate(seen) if image.brokers[other.node_id].fenced) - 1
+        assert all(
+            (p.leader, p.isr) == (controller.node_id, (controller.node_id,))
+            for p in seen[before].topics["t"].partitions
+        )

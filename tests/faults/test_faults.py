@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLOORS = {
+    "admin ok": 20,
     "ok sends": 100_000,
     "records read": 100_000,
     "ok commits": 100,
@@ -30,7 +31,6 @@ FLOORS = {
 def test_what_was_promised_holds_while_faults_strike(tmp_path: Path) -> None:
     seed = int(os.environ.get("FAULT_SEED", "1"))
     options = RunOptions(seed, 70, tmp_path, rate=400, floors=FLOORS)
-    options.administered = False  # an administrator at work too: `make test-faults`
     outcome = run(options)
     assert outcome.verdict.is_green, outcome.report
 

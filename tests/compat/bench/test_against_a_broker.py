@@ -115,15 +115,15 @@ def test_the_peak_is_seen() -> None:
         assert process.stdout is not None
         with ProcessTree(process.pid).peak() as peak:
             for _ in range(2):
-                seen = len(peak.samples)
                 process.stdin.write(b"\n")
                 process.stdin.flush()
                 process.stdout.readline()
+                seen = len(peak.samples)
                 eventually(lambda seen=seen: len(peak.samples) > seen + 1, what="a sample")
         process.communicate(b"\n")
     assert peak.samples[0] < 100
     assert peak.samples[-1] < 100
-    assert peak.mb > 150  # samples are taken while it grows
+    assert peak.mb > 200  # samples are taken while it grows
 
 
 def test_loads_of_every_kind_give_their_figures(broker: Subject, tmp_path: Path) -> None:
