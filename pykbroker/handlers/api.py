@@ -19,6 +19,7 @@ from wire.schema import Request, Response
 
 if TYPE_CHECKING:
     from pykbroker.ports import Peer
+    from pykbroker.runtime.request_times import RequestTiming
     from pykbroker.runtime.services import Services
 
 R = TypeVar("R", bound=Request)
@@ -79,6 +80,7 @@ class Context:
         "is_exempt",
         "received_ms",
         "request_bytes",
+        "timing",
     )
 
     def __init__(
@@ -105,6 +107,8 @@ class Context:
         """How long the handler ran; measured only where a quota needs it."""
         self.is_exempt = False
         """Another broker's request: no client quota counts it."""
+        self.timing: RequestTiming | None = None
+        """Where this one is timed."""
 
     def origin(self, api_version: int | None = None) -> Origin:
         """For a request to the controller on this client's behalf: its own, or one of another API

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pykbroker.handlers.connections import Connections
     from pykbroker.ports import Peer, TimerHandle, Transport
+    from pykbroker.runtime.request_times import RequestTiming
     from pykbroker.runtime.services import Services
     from wire.apis import Api
     from wire.schema import Buffer, Request
@@ -68,6 +69,8 @@ class ClientConnection:
     ) -> None:
         self.client = Connection(peer, number)
         self.last_active_ms = broker.clock.monotonic_ms()
+        self._read_ns = 0
+        """When the last bytes came; also in milliseconds above."""
         self.frame_since_ms = -1
         """Since when more of the frame that is still incomplete is waited for; -1 between frames
         and while nothing is read."""
@@ -80,6 +83,8 @@ class ClientConnection:
         self._out: list[Buffer] = []
         self._answered_bytes = 0
         """Of responses that are ready and not yet handed to the transport."""
+        self._timed: list[Context] = []
+        """Timed requests whose responses are about to be handed to the transport."""
         self._in_turn = False
         self._serial = False
         self._paused = False
@@ -100,7 +105,8 @@ class ClientConnection:
     def buffer_updated(self, size: int) -> None:
         if self._unreadable is not None or self._ending:
             return
-        self.last_active_ms = self._broker.clock.monotonic_ms()
+        self._read_ns = self._broker.clock.monotonic_ns()
+        self.last_active_ms = self._read_ns // 1_000_000
         try:
             frames = self._reader.buffer_updated(size)
         except FrameError as error:
@@ -232,6 +238,11 @@ class ClientConnection:
         if not known:
             self._answer_unknown_api_versions(context)
             return
+        times = self._table.requests.times
+        times.left[header.api_key] -= 1
+        if times.left[header.api_key] <= 0:
+            now_ns = self._broker.clock.monotonic_ns()
+            context.timing = times.begin(header.api_key, self._read_ns, now_ns)
         try:
             request = decode_request(api, header.api_version, frame, offset)
         except DecodeError as error:
@@ -259,17 +270,24 @@ class ClientConnection:
             buffers = self._written(context, answer)
             if not self._slots:
                 self._out += buffers
+                if context.timing is not None:
+                    self._timed.append(context)
                 return
             slot = Slot(context)
             slot.buffers = buffers
         elif answer is None:
             self._table.requests.asked(context.api_key, context.api_version, context.is_exempt)
             throttle_ms = broker.quotas.request_done(context, None)
+            if context.timing is not None:
+                self._ready(context.timing, throttle_ms)
+                self._handed_on([context], context.timing.ready_ns)
             if throttle_ms > 0:
                 self._mute(throttle_ms)
             return
         else:
             slot = Slot(context)
+            if context.timing is not None:
+                context.timing.handled_ns = broker.clock.monotonic_ns()
             if isinstance(answer, Deferral):
                 slot.deferral = answer
             else:
@@ -331,6 +349,8 @@ class ClientConnection:
         else:
             head = _HEAD.pack(size + 4, context.correlation_id)
         self._answered_bytes += size + len(head)
+        if context.timing is not None:
+            self._ready(context.timing, throttle_ms)
         return [head + body[0]] if size < JOIN_BELOW_BYTES and len(body) == 1 else [head, *body]
 
     def _mute(self, throttle_ms: int) -> None:
@@ -354,10 +374,31 @@ class ClientConnection:
             slot = slots.popleft()
             self._table.release(slot.request_bytes)
             self._out.extend(slot.buffers or ())
+            if slot.context.timing is not None:
+                self._timed.append(slot.context)
         if self._out:
             out, self._out = self._out, []
             self._answered_bytes = self._answered_bytes - sum(map(len, out)) if slots else 0
+            if not self._timed:
+                self._transport.write(out)
+                return
+            timed, self._timed = self._timed, []
+            begun_ns = self._broker.clock.monotonic_ns()
             self._transport.write(out)
+            self._handed_on(timed, begun_ns)
+
+    def _ready(self, timing: RequestTiming, throttle_ms: int) -> None:
+        timing.ready_ns = self._broker.clock.monotonic_ns()
+        timing.throttle_ms = throttle_ms
+
+    def _handed_on(self, timed: list[Context], begun_ns: int) -> None:
+        now_ns = self._broker.clock.monotonic_ns()
+        for context in timed:
+            timing = context.timing
+            if timing is not None and timing.ready_ns:
+                self._table.requests.times.done(
+                    timing, context.request_bytes, begun_ns, now_ns, is_broker=context.is_exempt
+                )
 
     def _answer_unknown_api_versions(self, context: Context) -> None:
         """KIP-511: version 0, UNSUPPORTED_VERSION, and the one range the client then needs."""

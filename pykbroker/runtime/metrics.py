@@ -68,7 +68,10 @@ def _metrics(samples: list[Sample]) -> Iterable[Metric]:
     made = []
     for name, series in values.items():
         family = FAMILIES.get(name) or _of_a_listener(name)
-        metric = Metric(name.removesuffix("_total"), family.help, family.type)
+        is_counter = family.type == "counter"
+        # The formats know counters by their ending; what is Kafka's own _count has no type there.
+        type_ = "unknown" if is_counter and not name.endswith("_total") else family.type
+        metric = Metric(name.removesuffix("_total"), family.help, type_)
         for labels, value in series.items():
             metric.add_sample(name, dict(zip(family.labels, labels, strict=False)), value)
         made.append(metric)

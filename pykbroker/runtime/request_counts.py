@@ -8,38 +8,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wire.schema import Struct, fields_of
+from pykbroker.runtime.request_times import RequestTimes
+from wire.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wire.schema import Response
+    from wire.schema import Response, Struct
+
+
+class Answered:
+    """The requests of one API and version; those of other brokers are told apart."""
+
+    __slots__ = ("count", "errors", "walk")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.errors: dict[int, int] = {}
+        """How often each code was told, NONE included: a response may tell many."""
+        self.walk: Callable[[Any, dict[int, int]], None] | None = None
 
 
 class RequestCounts:
     def __init__(self) -> None:
-        self.requests: dict[tuple[int, int, bool], int] = {}
+        self.answers: dict[tuple[int, int, bool], Answered] = {}
         """By API key, version, and whether it was another broker's fetch."""
-        self.errors: dict[tuple[int, bool], dict[int, int]] = {}
-        """How often each code was told, NONE included: a response may tell many."""
-        self._walks: dict[type[Struct], Callable[[Any, dict[int, int]], None]] = {}
+        self.times = RequestTimes()
 
-    def asked(self, api_key: int, version: int, is_broker: bool) -> None:
+    def asked(self, api_key: int, version: int, is_broker: bool) -> Answered:
+        """Without a response so far, nor ever if nothing else is called."""
         key = (api_key, version, is_broker)
-        requests = self.requests
-        requests[key] = requests.get(key, 0) + 1
+        answered = self.answers.get(key)
+        if answered is None:
+            answered = self.answers[key] = Answered()
+        answered.count += 1
+        return answered
 
     def answered(self, api_key: int, version: int, is_broker: bool, response: Response) -> None:
-        self.asked(api_key, version, is_broker)
-        cls = type(response)
-        walk = self._walks.get(cls)
+        answered = self.asked(api_key, version, is_broker)
+        walk = answered.walk
         if walk is None:
-            walk = self._walks[cls] = _walk(cls) or _nothing
-        key = (api_key, is_broker)
-        errors = self.errors.get(key)
-        if errors is None:
-            errors = self.errors[key] = {}
-        walk(response, errors)
+            walk = answered.walk = _walk(type(response)) or _nothing
+        walk(response, answered.errors)
 
 
 def _walk(cls: type[Struct]) -> Callable[[Any, dict[int, int]], None] | None:

@@ -58,6 +58,22 @@ kafka_cluster_partition_laststableoffsetlag gauge topic,partition: Records betwe
 
 kafka_network_requestmetrics_requests_total counter request,version: Requests that were handled.
 kafka_network_requestmetrics_errors_total counter request,error: Error codes told, NONE among them.
+kafka_network_requestmetrics_totaltimems gauge request,quantile: Milliseconds from the arrival of a request until its response is handed on.
+kafka_network_requestmetrics_totaltimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_requestqueuetimems gauge request,quantile: Milliseconds from its arrival until it is looked at.
+kafka_network_requestmetrics_requestqueuetimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_localtimems gauge request,quantile: Milliseconds that the broker works on it.
+kafka_network_requestmetrics_localtimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_remotetimems gauge request,quantile: Milliseconds that its answer waits for others: replicas, data, members, the controller.
+kafka_network_requestmetrics_remotetimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_responsequeuetimems gauge request,quantile: Milliseconds that the response waits for those before it.
+kafka_network_requestmetrics_responsequeuetimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_responsesendtimems gauge request,quantile: Milliseconds to hand it to the kernel; what does not fit is not waited for.
+kafka_network_requestmetrics_responsesendtimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_throttletimems gauge request,quantile: Milliseconds that its connection is silent for a quota.
+kafka_network_requestmetrics_throttletimems_count counter request: Requests that were handled.
+kafka_network_requestmetrics_requestbytes gauge request,quantile: Bytes of the request.
+kafka_network_requestmetrics_requestbytes_count counter request: Requests that were handled.
 
 kafka_controller_kafkacontroller_activecontrollercount gauge -: 1 on the active controller.
 kafka_controller_kafkacontroller_offlinepartitionscount gauge -: Partitions without a leader.

@@ -20,25 +20,7 @@ from pykbroker.state.group.classic_group import ClassicGroup
 from pykbroker.state.group.offsets import CommittedOffset, GroupOffsets, OffsetKey
 from tests.support.data_path import DataPath, batch, partition_image
 from tests.support.in_process import broker_in_process
-
-Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def read(page: str) -> Found:
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_format(page)
-        for sample in family.samples
-    }
-
-
-def value(found: Found, name: str, **labels: str) -> float | None:
-    return found.get((name, frozenset(labels.items())))
-
-
-def scrape(made: Any) -> Found:
-    _, body = render([sample for sample in made if sample is not None], "")
-    return read(body.decode())
+from tests.support.scraped import read, scrape, value
 
 
 def test_partitions_tell_their_logs_and_replicas() -> None:
