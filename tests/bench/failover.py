@@ -3,9 +3,9 @@
 An idempotent producer and a group consumer of each library, with that library's own settings, go
 on through kill -9 of the leader of their partition: the time from the kill to the acknowledgement
 of a record that was sent after it, and until the group has a record that was sent after it. Then
-the longest pause between two acknowledgements while the leader is stopped cleanly, and what three
-replicas cost against one. Once with the supervisor, which sees the end of a process at once, and
-once without, where a lease has to run out.
+the longest pause between two acknowledgements while the leader is stopped cleanly, what three
+replicas cost against one, and how long no broker takes records while a leader stops. Once with the
+supervisor, which sees the end of a process at once, and once without, where a lease has to run out.
 
 Nothing is restarted but brokers, and the history must be green by the checker of ``tests.faults``.
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.bench.clean_stop import clean_stops
 from tests.bench.clusters import STARTED, Supervised, Unsupervised
 from tests.bench.outages import Outages
 from tests.bench.replication_cost import cost
@@ -148,6 +149,7 @@ def main() -> None:
                     print("with the supervisor:")
                 else:
                     print(f"without the supervisor, lease of {lease_ms} ms:")
+                clean_stops(cluster)
                 report(ride_through(cluster, cluster.store_address, kills, directory / "history"))
             finally:
                 cluster.end()
