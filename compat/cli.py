@@ -104,6 +104,10 @@ def build_drivers(clients: Sequence[str]) -> dict[str, list[str] | Missing]:
     return {name: command for name, command in commands.items() if name in clients}
 
 
+SETTINGS = {"log.retention.check.interval.ms": "2000"}
+"""Of a cluster that is started for the run: by default retention looks every five minutes."""
+
+
 def start_cluster(what: str, brokers: int, work: Path) -> BrokerStates:
     if what == "kafka":
         from compat.kafka.cluster import KafkaCluster
@@ -113,10 +117,10 @@ def start_cluster(what: str, brokers: int, work: Path) -> BrokerStates:
             libraries = find_libraries(ROOT)
         except NoKafka as error:
             fail(str(error))
-        return KafkaCluster(work, brokers=brokers, libs=libraries)
+        return KafkaCluster(work, brokers=brokers, libs=libraries, settings=SETTINGS)
     from compat.serving import PykbrokerCluster
 
-    return PykbrokerCluster(work, brokers=brokers)
+    return PykbrokerCluster(work, brokers=brokers, settings=SETTINGS)
 
 
 def main(arguments: Sequence[str]) -> int:
