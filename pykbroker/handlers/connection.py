@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pykbroker.ports import Peer, TimerHandle, Transport
     from pykbroker.runtime.request_times import RequestTiming
     from pykbroker.runtime.services import Services
-    from wire.apis import Api
     from wire.schema import Buffer, Request
 
 logger = get_logger("pykbroker.handlers.connection")
@@ -217,7 +216,14 @@ class ClientConnection:
         try:
             header, offset = request_header(frame)
             api = API_BY_KEY.get(header.api_key)
-            if api is None or header.api_key not in SERVED or not self._serves(api):
+            if (
+                api is None
+                or header.api_key not in SERVED
+                or not (
+                    # What only brokers ask is not advertised, and served where brokers connect.
+                    api.is_client_facing or self._table.is_privileged(self.client.peer.listener)
+                )
+            ):
                 raise DecodeError(f"API {header.api_key} is not served")
             known = api.min_version <= header.api_version <= api.max_version
             if not known and header.api_key != ApiKey.API_VERSIONS:
@@ -249,10 +255,6 @@ class ClientConnection:
             self._refuse(f"{api.name} refused", error)
             return
         self._dispatch(request, context)
-
-    def _serves(self, api: Api) -> bool:
-        """What only brokers ask is not advertised, and served where brokers connect."""
-        return api.is_client_facing or self._table.is_privileged(self.client.peer.listener)
 
     def _dispatch(self, request: Request, context: Context) -> None:
         broker = self._broker

@@ -112,7 +112,7 @@ def _context(request: FetchRequest, ctx: Context) -> FetchContext:
         forgotten,
         uses_topic_ids=uses_ids,
         is_follower=request.replica_state.replica_id >= 0,
-        now_ms=ctx.broker.clock.monotonic_ms(),
+        now_ms=ctx.received_ms,
         names=lambda topic_id: names.get(TopicId(topic_id)),
     )
 
@@ -147,13 +147,14 @@ def isolation_of(level: int) -> int:
 
 def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResponse:
     version = ctx.api_version
-    answers = reading.answers
+    answers, size = reading.answers, reading.size
     if version < 10:
         from pykbroker.handlers.old_formats import fit
 
         answers = [fit(answer, version) for answer in answers]
+        size = sum(answer.size for answer in answers)
     if not ctx.is_exempt:
-        throttle_ms = ctx.broker.quotas.record_fetch(ctx, sum(a.size for a in answers))
+        throttle_ms = ctx.broker.quotas.record_fetch(ctx, size)
         if throttle_ms > 0:
             error, session_id = context.finish_throttled()
             return FetchResponse(

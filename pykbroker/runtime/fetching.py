@@ -43,6 +43,7 @@ class FetchParams:
 
     __slots__ = (
         "broker_epoch",
+        "is_follower",
         "isolation",
         "max_bytes",
         "max_wait_ms",
@@ -67,6 +68,7 @@ class FetchParams:
         one_batch_each: bool = False,
     ) -> None:
         self.replica_id = NodeId(replica_id)
+        self.is_follower = replica_id >= 0
         self.broker_epoch = broker_epoch
         self.max_wait_ms = max_wait_ms
         self.min_bytes = min_bytes
@@ -78,10 +80,6 @@ class FetchParams:
         self.one_batch_each = one_batch_each
         """Each partition gives at least one batch, not only the first: clients that know no limit
         of the whole response read every partition up to its own."""
-
-    @property
-    def is_follower(self) -> bool:
-        return self.replica_id >= 0
 
 
 class Reading:

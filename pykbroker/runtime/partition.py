@@ -254,7 +254,7 @@ class Partition:
             )
         if offset is not None and offset > log.high_watermark:
             log.update_high_watermark(offset)
-            if self._commits:
+            if self._commits.waiting:
                 self._commits.reached(offset)
         if self._fetches:
             self._offer()
@@ -482,7 +482,7 @@ class Partition:
 
     def _records_deleted(self) -> None:
         """Some replica may have deleted records."""
-        if self._deletions:
+        if self._deletions.waiting:
             self._deletions.reached(self.low_watermark())
 
     def when_deleted(self, offset: int, callback: Outcome) -> Callable[[], None]:

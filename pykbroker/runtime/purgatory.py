@@ -88,37 +88,38 @@ class OffsetWaits:
     """Who waits for one of a partition's offsets to be passed. Each is told once, through the
     wakeups, and can take that back until then."""
 
-    __slots__ = ("_waiting", "_wakeups")
+    __slots__ = ("_wakeups", "waiting")
 
     def __init__(self, wakeups: Wakeups) -> None:
         self._wakeups = wakeups
-        self._waiting: dict[object, tuple[int, Outcome]] = {}
+        self.waiting: dict[object, tuple[int, Outcome]] = {}
+        """By token: until which offset."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def add(self, offset: int, outcome: Outcome) -> Callable[[], None]:
         """What it returns ends the wait."""
         token = object()
-        self._waiting[token] = (offset, outcome)
+        self.waiting[token] = (offset, outcome)
         return partial(self._cancel, token)
 
     def reached(self, offset: int) -> None:
-        for token, (wanted, _) in self._waiting.items():
+        for token, (wanted, _) in self.waiting.items():
             if wanted <= offset:
                 self._wakeups.add(partial(self._tell, token, ErrorCode.NONE))
 
     def interrupt(self, code: ErrorCode) -> None:
-        for token in self._waiting:
+        for token in self.waiting:
             self._wakeups.add(partial(self._tell, token, code))
 
     def _tell(self, token: object, code: ErrorCode) -> None:
-        waiting = self._waiting.pop(token, None)
+        waiting = self.waiting.pop(token, None)
         if waiting is not None:
             waiting[1](code)
 
     def _cancel(self, token: object) -> None:
-        self._waiting.pop(token, None)
+        self.waiting.pop(token, None)
 
 
 class AckWait(Generic[Part, R]):

@@ -232,7 +232,7 @@ class FetchSessionCache:
         if session_epoch in (INITIAL_EPOCH, FINAL_EPOCH):
             # A full fetch closes the session that it names.
             self.remove(session_id)
-            entries = _unique(wanted).values()
+            entries = wanted if len(wanted) < 2 else _unique(wanted).values()
             if session_epoch == FINAL_EPOCH:
                 return FetchContext(self, entries)
             return FetchContext(self, entries, full=(is_follower, uses_topic_ids))

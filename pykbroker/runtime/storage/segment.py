@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = get_logger("pykbroker.storage.segment")
 NO_TIMESTAMP = -1
+_NOWHERE = (-1, 0)
 
 
 class Segment:
@@ -50,6 +51,7 @@ class Segment:
         "_max_timestamp",
         "_offset_index",
         "_path",
+        "_read_end",
         "_tail_floor",
         "_tail_offsets",
         "_tail_positions",
@@ -101,6 +103,8 @@ class Segment:
         self._tail_floor = base_offset - 1
         self._tail_offsets: list[int] = []
         self._tail_positions: list[int] = []
+        self._read_end = _NOWHERE
+        """(offset, position) of what follows the last read: whoever reads on asks for it next."""
 
     # Files
 
@@ -182,11 +186,14 @@ class Segment:
     ) -> bool:
         """May one more batch go in here, or is it time for another segment?"""
         own = self.size
+        offsets, times = self._offset_index, self._time_index
+        if offsets is None or times is None:
+            offsets, times = self.offset_index, self.time_index
         if (
             own > config.segment_bytes - size
             or not 0 <= last_offset - self.base_offset <= MAX_RELATIVE_OFFSET
-            or len(self.offset_index.offsets) >= config.segment_index_bytes // 8
-            or len(self.time_index.offsets) >= config.segment_index_bytes // 12 - 1
+            or len(offsets.offsets) >= config.segment_index_bytes // 8
+            or len(times.offsets) >= config.segment_index_bytes // 12 - 1
         ):
             return False
         if not own:
@@ -211,6 +218,8 @@ class Segment:
             if index < len(self._tail_positions):
                 return self._tail_positions[index]
             return self.size
+        if offset == self._read_end[0]:
+            return self._read_end[1]
         for found in self._walk(self.offset_index.lookup(offset)):
             if found.last_offset >= offset:
                 return found.position
@@ -249,13 +258,17 @@ class Segment:
             end = known.position - start
             if not _is_batch_of(data, end, known.last_offset):
                 end = 0
+        last = -1
         while end + HOP.size <= len(data):
-            _, length, magic, delta = HOP.unpack_from(data, end)
+            base_offset, length, magic, delta = HOP.unpack_from(data, end)
             if magic != 2 or length < 0 or delta < 0:
                 raise CorruptBatch(f"no batch begins at position {start + end} of {self._path}")
             if end + LOG_OVERHEAD + length > max_bytes:
                 break
             end += LOG_OVERHEAD + length
+            last = base_offset + delta
+        if last >= 0:
+            self._read_end = last + 1, start + end
         return end
 
     def _walk(self, entry: IndexEntry | None) -> Iterator[Hop]:
@@ -488,6 +501,7 @@ class Segment:
     def truncate(self, end_offset: int) -> int:
         """Drop batches that reach ``end_offset`` or beyond; the number of bytes cut."""
         position = self.locate(end_offset)
+        self._read_end = _NOWHERE
         cut = self.size - position
         self.offset_index.truncate(end_offset)
         self.time_index.truncate(end_offset)
@@ -511,6 +525,7 @@ class Segment:
         self.file().truncate(position)
         self.size = position
         self._first_timestamp = self._max_timestamp = None
+        self._read_end = _NOWHERE
 
     def reset_txn_index(self) -> None:
         self._txn_index = TxnIndex()

@@ -11,7 +11,7 @@ not yet below the high watermark.
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
+from enum import StrEnum
 
 from pykbroker.state.errors import KafkaError
 from wire.errors import ErrorCode
@@ -24,7 +24,7 @@ NO_SEQUENCE = -1
 ABORT, COMMIT = 0, 1
 
 
-class AppendOrigin(Enum):
+class AppendOrigin(StrEnum):
     """Who appends, which says how much is checked."""
 
     CLIENT = "client"

@@ -46,6 +46,34 @@ def test_a_read_brings_whole_batches_of_at_most_the_bytes_asked_for(box: LogBox)
         assert len(box.log.read(4, limit).records) == limit // size * size
 
 
+def test_whoever_reads_on_is_not_looked_up_again(
+    box: LogBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(box.log.read(0, 1 << 20).records) // 10
+    box.open()
+    positions: list[int] = []
+    file = box.log.segments[0].file()
+    pread = type(file).pread
+    monkeypatch.setattr(
+        type(file),
+        "pread",
+        lambda self, at, count: positions.append(at) or pread(self, at, count),
+    )
+    assert bases(box.log.read(4, 2 * size).records) == [4, 6]
+    positions.clear()
+    assert bases(box.log.read(8, 2 * size).records) == [8, 10]
+    assert positions == [4 * size], "records only"
+
+
+def test_where_a_read_ended_is_forgotten_when_the_log_is_cut(box: LogBox) -> None:
+    size = len(box.log.read(0, 1 << 20).records) // 10
+    assert bases(box.log.read(4, 4 * size).records) == [4, 6, 8, 10]
+    box.log.truncate_to(7)
+    for number in range(8):
+        box.append(b"other%d" % number, bytes(300))
+    assert bases(box.log.read(12, 1 << 20, min_one_batch=True).records)[0] == 12
+
+
 def test_one_batch_comes_however_small_the_limit(box: LogBox) -> None:
     for limit in (0, 1, 26, 27, 60, 100):
         assert bases(box.log.read(5, limit, min_one_batch=True).records) == [4]
