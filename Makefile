@@ -22,6 +22,7 @@ help:
 	@echo "make test-kafka  the tests against Apache Kafka itself (needs the jars and java)"
 	@echo "make etcd        etcd $(ETCD_VERSION), built with Go, for the tests"
 	@echo "make etcd-debian the etcd of Debian's package, for the tests"
+	@echo "make prometheus-debian the Prometheus of Debian's package, for the tests"
 	@echo "make test-faults faults from a seed under load (ARGS='--seed N --seconds S --runs R')"
 	@echo "make test-faults-synced the same, with power cuts of all brokers at once"
 	@echo "make test-faults-etcd   the same, with the metadata in an etcd of three members"
@@ -33,7 +34,7 @@ help:
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian prometheus-debian lock clean
 
 setup: $(STAMP)
 
@@ -152,6 +153,14 @@ etcd-debian: .etcd/debian/etcd
 	mkdir -p $(@D)
 	cd $(@D) && apt-get download -qq etcd-server && dpkg -x etcd-server_*.deb unpacked \
 	  && mv unpacked/usr/bin/etcd etcd && rm -rf unpacked etcd-server_*.deb
+
+prometheus-debian: .prometheus/prometheus
+
+.prometheus/prometheus:
+	mkdir -p $(@D)
+	cd $(@D) && apt-get download -qq prometheus && dpkg -x prometheus_*.deb unpacked \
+	  && mv unpacked/usr/bin/promtool promtool && mv unpacked/usr/bin/prometheus prometheus \
+	  && rm -rf unpacked prometheus_*.deb
 
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:

@@ -1,0 +1,127 @@
+"""Every panel, alert and recording rule against a real Prometheus; one broker is killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.grafana.load import FALLS_BEHIND, KEEPS_UP, load
+from tests.grafana.monitored import SHIPPED, Monitored
+from tests.grafana.queries import DASHBOARDS, PanelQuery, queries
+from tests.support.process import eventually
+from tests.support.prometheus import binary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARIABLES = {
+    "job": "pykbroker",
+    "instance": ".+",
+    "topic": ".+",
+    "group": ".+",
+    "request": ".+",
+    "__rate_interval": "10s",
+}
+QUERIES = [q for path in sorted(DASHBOARDS.glob("*.json")) for q in queries(path, VARIABLES)]
+
+OF_THE_LOAD = {"KafkaConsumerLagGrowing", "KafkaRequestErrors"}
+OF_THE_LOSS = {
+    "KafkaBrokerDown",
+    "KafkaBrokerFenced",
+    "KafkaOfflinePartitions",
+    "KafkaUnderReplicatedPartitions",
+    "KafkaUnderMinIsrPartitions",
+}
+OF_THE_MACHINE = {"PykbrokerEventLoopLag"}
+"""A machine that is too busy may make these fire, and rightly: not judged here."""
+
+ALERTS = {
+    rule["alert"]
+    for group in yaml.safe_load((SHIPPED / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+}
+RECORDS = {
+    rule["record"]
+    for group in yaml.safe_load((SHIPPED / "recording.yml").read_text())["groups"]
+    for rule in group["rules"]
+}
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    """Tests in this order: what is true before a broker is lost comes first."""
+    binary("prometheus")
+    made = Monitored(tmp_path_factory.mktemp("monitored"))
+    try:
+        made.start()
+        with load(made.cluster.bootstrap):
+            yield made
+    finally:
+        made.end()
+
+
+def without_data(monitored: Monitored) -> list[PanelQuery]:
+    return [query for query in QUERIES if not monitored.prometheus.query(query.expr)]
+
+
+def states(monitored: Monitored, *wanted: str) -> set[str]:
+    found = monitored.prometheus.alerts()
+    return {alert["labels"]["alertname"] for alert in found if alert["state"] in wanted}
+
+
+def eventually_all(what: str, missing: Any) -> None:
+    """``missing`` gives what is not there yet."""
+    left: list[Any] = []
+
+    def none_left() -> bool:
+        left[:] = missing()
+        return not left
+
+    try:
+        eventually(none_left)
+    except AssertionError:
+        raise AssertionError(f"{what}:\n" + "\n".join(map(str, left))) from None
+
+
+def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
+    prometheus = monitored.prometheus
+    eventually_all("panels without data", lambda: without_data(monitored))
+    eventually_all(
+        "recorded nothing", lambda: [name for name in RECORDS if not prometheus.query(name)]
+    )
+    eventually_all(
+        "alerts that did not fire", lambda: sorted(OF_THE_LOAD - states(monitored, "firing"))
+    )
+    alerts = monitored.fired()
+    assert {alert["alertname"] for alert in alerts} - OF_THE_MACHINE == OF_THE_LOAD
+    lagging = {alert["consumergroup"] for alert in alerts if "consumergroup" in alert}
+    assert lagging == {FALLS_BEHIND}
+    assert "DescribeConfigs" in {alert.get("request") for alert in alerts}
+    assert prometheus.value(f'kafka_consumergroup_members{{consumergroup="{KEEPS_UP}"}}') == 1
+    assert prometheus.rule_errors() == []
+
+
+def test_the_loss_of_a_broker_is_told(monitored: Monitored) -> None:
+    prometheus = monitored.prometheus
+    monitored.kill_victim()
+    eventually_all(
+        "alerts that did not fire", lambda: sorted(OF_THE_LOSS - states(monitored, "firing"))
+    )
+    expected = OF_THE_LOAD | OF_THE_LOSS | OF_THE_MACHINE
+    # What is pending may yet fire: it does not once it is gone.
+    eventually_all(
+        "alerts that may fire yet",
+        lambda: sorted(states(monitored, "pending", "firing") - expected),
+    )
+    alerts = monitored.fired()
+    assert {alert["alertname"] for alert in alerts} - OF_THE_MACHINE == OF_THE_LOAD | OF_THE_LOSS
+    down = {alert["instance"] for alert in alerts if alert["alertname"] == "KafkaBrokerDown"}
+    assert down == {monitored.targets[monitored.victim - 1]}
+    eventually_all("panels without data", lambda: without_data(monitored))
+    assert prometheus.rule_errors() == []
+
+
+def test_the_alerts_named_here_are_those_shipped() -> None:
+    assert OF_THE_LOAD | OF_THE_LOSS | OF_THE_MACHINE <= ALERTS
