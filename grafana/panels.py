@@ -41,8 +41,9 @@ class Panel(NamedTuple):
     height: int
     steps: Steps = NEUTRAL
     stacked: bool = False
-    only_after_a_loss: bool = False
-    """There is data only where something is wrong."""
+    signed: bool = False
+    columns: tuple[str, ...] = ()
+    """Of a table: the names of its queries' values."""
 
 
 class Section(NamedTuple):
@@ -61,9 +62,17 @@ class Board(NamedTuple):
 
 
 def graph(
-    title: str, meaning: str, unit: str, *queries: Query, width: int = 12, stacked: bool = False
+    title: str,
+    meaning: str,
+    unit: str,
+    *queries: Query,
+    width: int = 12,
+    stacked: bool = False,
+    signed: bool = False,
 ) -> Panel:
-    return Panel("timeseries", title, meaning, unit, queries, width, 8, stacked=stacked)
+    return Panel(
+        "timeseries", title, meaning, unit, queries, width, 8, stacked=stacked, signed=signed
+    )
 
 
 def stat(
@@ -78,8 +87,10 @@ def stat(
     return Panel("stat", title, meaning, unit, (Query(expr),), width, 4, steps)
 
 
-def table(title: str, meaning: str, *queries: Query, unit: str = "none", width: int = 24) -> Panel:
-    return Panel("table", title, meaning, unit, queries, width, 8)
+def table(
+    title: str, meaning: str, *queries: Query, columns: tuple[str, ...] = (), width: int = 24
+) -> Panel:
+    return Panel("table", title, meaning, "none", queries, width, 8, columns=columns)
 
 
 def dashboard(board: Board) -> Json:
@@ -194,18 +205,33 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
         "options": _OPTIONS[panel.kind],
     }
     if panel.kind == "table":
-        hidden = {"excludeByName": {"Time": True, "__name__": True, "job": True}}
-        made["transformations"] = [
-            {"id": "merge", "options": {}},
-            {"id": "organize", "options": hidden},
-        ]
+        made["transformations"] = _table_of(panel)
     return made
+
+
+def _table_of(panel: Panel) -> list[Json]:
+    """One line for all queries with the same labels; a value's column has its query's letter."""
+    hidden = {"Time": True}
+    if len(panel.queries) == 1:
+        values = ["Value"]
+    else:
+        values = [f"Value #{_letter(number)}" for number in range(len(panel.queries))]
+    names = dict(zip(values, panel.columns, strict=False))
+    hidden |= {value: True for value in values if value not in names}
+    return [
+        {"id": "merge", "options": {}},
+        {"id": "organize", "options": {"excludeByName": hidden, "renameByName": names}},
+    ]
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number)
 
 
 def _target(panel: Panel, number: int, query: Query) -> Json:
     instant = panel.kind != "timeseries"
     return {
-        "refId": chr(ord("A") + number),
+        "refId": _letter(number),
         "datasource": DATASOURCE,
         "editorMode": "code",
         "expr": query.expr,
@@ -220,10 +246,11 @@ def _defaults(panel: Panel) -> Json:
     steps = [{"value": value, "color": colour} for value, colour in panel.steps]
     made: Json = {
         "unit": panel.unit,
-        "min": 0,
         "color": {"mode": "palette-classic"},
         "thresholds": {"mode": "absolute", "steps": steps},
     }
+    if not panel.signed:
+        made["min"] = 0
     if panel.kind == "timeseries":
         made["custom"] = {
             "drawStyle": "line",

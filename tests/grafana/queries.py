@@ -47,4 +47,4 @@ def substituted(expression: str, variables: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         return variables[found[1] or found[2]]
 
-    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, expression)
+    return re.sub(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", value, expression)

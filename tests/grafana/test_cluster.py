@@ -14,7 +14,7 @@ from tests.support.process import eventually
 from tests.support.prometheus import binary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 VARIABLES = {
     "job": "pykbroker",
@@ -26,6 +26,23 @@ VARIABLES = {
 }
 QUERIES = [q for path in sorted(DASHBOARDS.glob("*.json")) for q in queries(path, VARIABLES)]
 
+ONLY_AFTER_THE_LOSS = {("pykbroker-replication", "Partitions that are not in full")}
+"""Panels that show what is wrong, and nothing while nothing is."""
+
+SHOWN = {
+    # panel of the overview: (before the loss, after it)
+    "Brokers that serve": (3, 2),
+    "Brokers that do not answer": (0, 1),
+    "Active controllers": (1, 1),
+    "Offline partitions": (0, 1),  # single
+    "Under-replicated partitions": (0, 12),  # orders, strict, __consumer_offsets
+    "Under min ISR": (0, 3),  # strict
+    "Offline log directories": (0, 0),
+    "Topics": (4, 4),
+    "Partitions": (13, 13),
+    "Groups": (2, 2),
+}
+
 OF_THE_LOAD = {"KafkaConsumerLagGrowing", "KafkaRequestErrors"}
 OF_THE_LOSS = {
     "KafkaBrokerDown",
@@ -34,7 +51,7 @@ OF_THE_LOSS = {
     "KafkaUnderReplicatedPartitions",
     "KafkaUnderMinIsrPartitions",
 }
-OF_THE_MACHINE = {"PykbrokerEventLoopLag"}
+OF_THE_MACHINE = {"PykbrokerEventLoopLag", "KafkaRequestLatency"}
 """A machine that is too busy may make these fire, and rightly: not judged here."""
 
 ALERTS = {
@@ -62,8 +79,19 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
         made.end()
 
 
-def without_data(monitored: Monitored) -> list[PanelQuery]:
-    return [query for query in QUERIES if not monitored.prometheus.query(query.expr)]
+def without_data(monitored: Monitored, but_for: Iterable[tuple[str, str]] = ()) -> list[PanelQuery]:
+    wanted = [query for query in QUERIES if (query.board, query.panel) not in but_for]
+    return [query for query in wanted if not monitored.prometheus.values(query.expr)]
+
+
+def shown_wrongly(monitored: Monitored, moment: int) -> list[str]:
+    """Panels whose one value is not what the cluster is known to be like."""
+    exprs = {q.panel: q.expr for q in QUERIES if q.board == "pykbroker-overview"}
+    return [
+        f"{panel}: {value}, not {expected[moment]}"
+        for panel, expected in SHOWN.items()
+        if (value := monitored.prometheus.value(exprs[panel])) != expected[moment]
+    ]
 
 
 def states(monitored: Monitored, *wanted: str) -> set[str]:
@@ -87,7 +115,9 @@ def eventually_all(what: str, missing: Any) -> None:
 
 def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
     prometheus = monitored.prometheus
-    eventually_all("panels without data", lambda: without_data(monitored))
+    eventually_all("panels without data", lambda: without_data(monitored, ONLY_AFTER_THE_LOSS))
+    assert {(q.board, q.panel) for q in without_data(monitored)} >= ONLY_AFTER_THE_LOSS
+    eventually_all("panels that tell other than is", lambda: shown_wrongly(monitored, 0))
     eventually_all(
         "recorded nothing", lambda: [name for name in RECORDS if not prometheus.query(name)]
     )
@@ -120,6 +150,7 @@ def test_the_loss_of_a_broker_is_told(monitored: Monitored) -> None:
     down = {alert["instance"] for alert in alerts if alert["alertname"] == "KafkaBrokerDown"}
     assert down == {monitored.targets[monitored.victim - 1]}
     eventually_all("panels without data", lambda: without_data(monitored))
+    eventually_all("panels that tell other than is", lambda: shown_wrongly(monitored, 1))
     assert prometheus.rule_errors() == []
 
 

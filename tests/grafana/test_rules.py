@@ -26,6 +26,7 @@ JOB = 'job="pykbroker"'
 ONE, TWO = f'{JOB},instance="one"', f'{JOB},instance="two"'
 ERRORS = "kafka_network_requestmetrics_errors_total"
 LAG = f'kafka_consumergroup_lag_sum{{{ONE},consumergroup="g",topic="t"}}'
+TIMES = f'kafka_network_requestmetrics_totaltimems{{{ONE},quantile="0.99",'
 CONTROLLERS = "kafka_controller_kafkacontroller_activecontrollercount"
 
 
@@ -133,6 +134,9 @@ CASES = [
         21,
         0,
     ),
+    Case("KafkaRequestLatency", {TIMES + 'request="Produce"}': "1500x9"}, 6, 1),
+    Case("KafkaRequestLatency", {TIMES + 'request="Produce"}': "1500x2 500x9"}, 9, 0),
+    Case("KafkaRequestLatency", {TIMES + 'request="FetchConsumer"}': "1500x9"}, 9, 0),
     *_gauge("PykbrokerEventLoopLag", "pykbroker_event_loop_lag_seconds", 6),
     Case("PykbrokerEventLoopLag", {f"pykbroker_event_loop_lag_seconds{{{ONE}}}": "0.05x30"}, 30, 0),
     Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -69,6 +70,11 @@ class Prometheus:
             return [{"metric": {}, "value": data["result"]}]
         found: list[Series] = data["result"]
         return found
+
+    def values(self, expression: str) -> list[float]:
+        """Of all series; what is no number (nothing by nothing) is left out."""
+        found = [float(series["value"][1]) for series in self.query(expression)]
+        return [value for value in found if not math.isnan(value)]
 
     def value(self, expression: str) -> float | None:
         """Of the one series that there is; None where there is none."""
