@@ -309,7 +309,9 @@ class Broker:
             controller=client,
             groups=groups,
             quotas=quotas,
-            fetch_sessions=FetchSessionCache(world.rng, lambda: settings.current.int(slots)),
+            fetch_sessions=FetchSessionCache(
+                world.rng, lambda: settings.current.int(slots), replicas.traffic.count_fetches
+            ),
             telemetry=telemetry,
             producer_ids=ProducerIds(self.node_id, images, client, world.clock),
             spawn=tasks.start_soon,

@@ -51,6 +51,7 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
     replicas = ctx.broker.replicas
 
     def read(*, update_followers: bool) -> Reading:
+        context.count_fetch()
         return read_partitions(
             replicas,
             entries,
@@ -148,10 +149,12 @@ def isolation_of(level: int) -> int:
 def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResponse:
     version = ctx.api_version
     answers, size = reading.answers, reading.size
+    replicas = ctx.broker.replicas
+    traffic = replicas.traffic
     if version < 10:
         from pykbroker.handlers.old_formats import fit
 
-        answers = [fit(answer, version) for answer in answers]
+        answers = [fit(answer, version, traffic.known(answer.entry.topic)) for answer in answers]
         size = sum(answer.size for answer in answers)
     if not ctx.is_exempt:
         throttle_ms = ctx.broker.quotas.record_fetch(ctx, size)
@@ -160,16 +163,18 @@ def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResp
             return FetchResponse(
                 error_code=error, session_id=session_id, throttle_time_ms=throttle_ms
             )
-    if reading.throttled_size:
-        ctx.broker.replicas.throttled_sent(reading.throttled_size)
     error, session_id, told = context.finish(answers, ctx.broker.clock.monotonic_ms())
     response = FetchResponse(error_code=error, session_id=session_id)
+    if ctx.is_exempt:
+        replicas.replicated_out(reading)
     topic: FetchableTopicResponse | None = None
     key: TopicKey | None = None
     for answer in told:
         entry, data = answer.entry, answer.data
         if data.error_code in _MOVED:
             _point_to_leader(ctx, response, entry, data)
+        if answer.size and not ctx.is_exempt:
+            traffic.known(entry.topic).bytes_out += answer.size
         if topic is None or entry.key != key:
             key = entry.key
             topic = FetchableTopicResponse(partitions=[])

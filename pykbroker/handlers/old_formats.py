@@ -13,19 +13,22 @@ from wire.records.errors import CorruptBatch
 from wire.records.legacy import ZstdNotConvertible, convert_down
 
 if TYPE_CHECKING:
+    from pykbroker.runtime.traffic import TopicTraffic
     from wire.schema import Buffer
 
 
-def fit(answer: Answer, version: int) -> Answer:
+def fit(answer: Answer, version: int, traffic: TopicTraffic) -> Answer:
     """The same records in a form that a Fetch of ``version`` can carry."""
     if not answer.size:
         return answer
     records: Buffer = answer.data.records  # type: ignore[assignment]
     try:
         if version < 4:
+            count = sum(header.record_count for _, header in iter_headers(records))
             records = convert_down(
                 records, 0 if version < 2 else 1, answer.entry.request.fetch_offset
             )
+            traffic.fetch_conversions += count
         else:
             records = _before_zstd(records)
     except ZstdNotConvertible:

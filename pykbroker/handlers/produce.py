@@ -172,7 +172,10 @@ def _append(
         partition = ctx.broker.replicas.leader_by_id(topic.topic_id, index)
         info = partition.append_as_leader(records, acks=acks)
     except KafkaError as error:
+        _count_failure(append, topic, data, error, partition)
         return _failed(append, topic, index, error, partition)
+    if ctx.api_version < 3 and records[MAGIC] < 2:
+        partition.traffic.produce_conversions += info.record_count
     end = info.last_offset + 1
     part = Part(
         index=index,
@@ -247,6 +250,26 @@ def _entry_size(records: Any) -> int:
             ErrorCode.CORRUPT_MESSAGE, f"No batch has magic {magic} and {length} bytes"
         )
     return LOG_OVERHEAD + length
+
+
+def _count_failure(
+    append: Append,
+    topic: TopicRef,
+    data: PartitionProduceData,
+    error: KafkaError,
+    partition: Partition | None,
+) -> None:
+    """As Kafka: what the client has to expect of a cluster is no failure."""
+    code, traffic = error.code, append.ctx.broker.replicas.traffic
+    if isinstance(error, RecordsRefused):
+        traffic.refused_records(error.kind, len(error.record_errors))
+    if partition is None:
+        if code is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+            traffic.known(topic.name).produces += 1
+    elif code is ErrorCode.MESSAGE_TOO_LARGE:
+        partition.traffic.bytes_rejected += len(data.records or b"")
+    elif code not in _BARE:
+        partition.traffic.failed_produces += 1
 
 
 def _failed(

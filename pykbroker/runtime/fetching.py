@@ -83,7 +83,7 @@ class FetchParams:
 
 
 class Reading:
-    __slots__ = ("answers", "is_urgent", "size", "throttled_size", "watched")
+    __slots__ = ("answers", "is_urgent", "reassigned_size", "size", "throttled_size", "watched")
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -91,6 +91,8 @@ class Reading:
         """Of all records."""
         self.throttled_size = 0
         """Of those that a follower gets and that count against this leader's quota."""
+        self.reassigned_size = 0
+        """Of those that a follower gets which a reassignment adds."""
         self.is_urgent = False
         """Something must be told at once: an error, a diverging epoch, a nearer replica."""
         self.watched: list[tuple[Partition, FetchEntry]] = []
@@ -129,6 +131,8 @@ def read_partitions(
                 reading.is_urgent = True
             answers.append(Answer(entry, data, 0))
             continue
+        if not only_news:  # In a session all of it is counted with the session.
+            partition.traffic.fetches += 1
         try:
             if visit is not None:
                 is_idle = visit.is_idle(partition, entry)
@@ -147,8 +151,11 @@ def read_partitions(
         watched.append((partition, entry))
         if data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
             reading.is_urgent = True
-        if size and params.is_follower and partition.counts_as_throttled:
-            reading.throttled_size += size
+        if size and params.is_follower:
+            if partition.counts_as_throttled:
+                reading.throttled_size += size
+            if params.replica_id in partition.state.adding:
+                reading.reassigned_size += size
         total += size
         answers.append(Answer(entry, data, size))
     reading.size = total
@@ -159,6 +166,7 @@ def _code_of(partition: Partition, error: Exception) -> ErrorCode:
     """One partition that cannot be read must not keep the others from their readers."""
     if isinstance(error, KafkaError):
         return error.code
+    partition.traffic.failed_fetches += 1
     logger.error("reading failed", partition=str(partition.topic_partition), error=error)
     return ErrorCode.UNKNOWN_SERVER_ERROR
 
@@ -265,9 +273,7 @@ def _read(
         min_one_batch=min_one_batch,
         only_leader=params.only_leader,
     )
-    if not is_follower:
-        partition.bytes_out += size
-    elif update_followers and data.diverging_epoch.epoch < 0:
+    if is_follower and update_followers and data.diverging_epoch.epoch < 0:
         partition.follower_fetched(params.replica_id, params.broker_epoch, request, leader_end)
     return data, size
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.partition import Partition
     from pykbroker.runtime.purgatory import Wakeups
     from pykbroker.runtime.throttles import Throttles
+    from pykbroker.runtime.traffic import Traffic
     from wire.messages.fetch import FetchResponse, PartitionData
     from wire.schema import Request
 
@@ -73,6 +74,7 @@ class Followers:
         settings: DynamicSettings,
         throttles: Throttles,
         wakeups: Wakeups,
+        traffic: Traffic,
         links: Links,
         broker_epoch: Callable[[], int],
     ) -> None:
@@ -81,6 +83,7 @@ class Followers:
         self.settings = settings
         self.throttles = throttles
         self.wakeups = wakeups
+        self.traffic = traffic
         self.links = links
         self.broker_epoch = broker_epoch
         """This broker's own; fetches say it (KIP-903)."""
@@ -138,6 +141,16 @@ class Followers:
             for fetcher in list(self._fetchers.values()):
                 for partition in fetcher.partitions():
                     self.follow(partition)
+
+    def received(self, partition: Partition, size: int) -> None:
+        if not size:
+            return
+        traffic, state = self.traffic, partition.state
+        traffic.replicated_in += size
+        if self.node_id in state.adding:
+            traffic.reassigned_in += size
+        if self.throttles.is_throttled_follower(partition):
+            self.throttles.received(size)
 
     @property
     def fetchers(self) -> Iterable[Fetcher]:
@@ -399,8 +412,7 @@ class Fetcher:
         size = following.size_of(data)
         if partition is None or data.diverging_epoch.epoch >= 0:
             return
-        if size and self._followers.throttles.is_throttled_follower(partition):
-            self._followers.throttles.received(size)
+        self._followers.received(partition, size)
         followed.took(size, max(data.high_watermark - partition.log_end_offset, 0))
 
     def _act(self, followed: Followed, act: Callable[[], Outcome]) -> Outcome:

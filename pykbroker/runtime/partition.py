@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.results import AppendInfo
     from pykbroker.runtime.throttles import Throttles
+    from pykbroker.runtime.traffic import Traffic
     from pykbroker.state.controller.image import PartitionImage
     from pykbroker.state.fetch_session import FetchEntry
     from pykbroker.state.replica import IsrChange
@@ -43,7 +44,16 @@ HIGH_WATERMARK, TXN_COMMITTED, LOG_END = 0, 1, 2
 class Surroundings:
     """What all partitions of a broker share."""
 
-    __slots__ = ("clock", "images", "isr_updates", "node_id", "settings", "throttles", "wakeups")
+    __slots__ = (
+        "clock",
+        "images",
+        "isr_updates",
+        "node_id",
+        "settings",
+        "throttles",
+        "traffic",
+        "wakeups",
+    )
 
     def __init__(
         self,
@@ -52,12 +62,14 @@ class Surroundings:
         settings: DynamicSettings,
         images: Images,
         wakeups: Wakeups,
+        traffic: Traffic,
     ) -> None:
         self.node_id = node_id
         self.clock = clock
         self.settings = settings
         self.images = images
         self.wakeups = wakeups
+        self.traffic = traffic
         self.isr_updates: IsrUpdates | None = None
         """None where nobody could ask for another ISR: then none is proposed."""
         self.throttles: Throttles | None = None
@@ -85,15 +97,13 @@ class Partition:
         "_deletions",
         "_fetches",
         "_shared",
-        "bytes_in",
-        "bytes_out",
         "future_log",
         "log",
         "on_synced",
-        "records_in",
         "state",
         "topic_id",
         "topic_partition",
+        "traffic",
     )
 
     log: PartitionLog
@@ -121,8 +131,8 @@ class Partition:
         self._commits = OffsetWaits(shared.wakeups)
         self._fetches: dict[FetchWait[Any], Watched] = {}
         self._deletions = OffsetWaits(shared.wakeups)
-        # From and to clients, since this broker holds the partition.
-        self.records_in = self.bytes_in = self.bytes_out = 0
+        self.traffic = shared.traffic.of(topic_partition.topic)
+        """The topic's."""
 
     def __repr__(self) -> str:
         return f"Partition({self.topic_partition})"
@@ -162,6 +172,8 @@ class Partition:
         origin: AppendOrigin = AppendOrigin.CLIENT,
     ) -> AppendInfo:
         """Append one batch, or raise KafkaError and write nothing. The caller runs the wakeups."""
+        traffic = self.traffic
+        traffic.produces += 1
         state = self.state
         if state.leader != state.node_id:
             self.require_leader()
@@ -182,8 +194,8 @@ class Partition:
             data, state.leader_epoch, self._shared.clock.wall_ms(), origin=origin
         )
         if not info.duplicate:
-            self.records_in += info.record_count
-            self.bytes_in += info.size_in_bytes
+            traffic.records_in += info.record_count
+            traffic.bytes_in += info.size_in_bytes
             self._advance()
         return info
 

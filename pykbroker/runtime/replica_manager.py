@@ -14,6 +14,7 @@ from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
 from pykbroker.runtime.log_dir_moves import LogDirMoves
 from pykbroker.runtime.purgatory import Counts, Wakeups
+from pykbroker.runtime.traffic import Traffic
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.topic_names import MAX_TOPIC_NAME_LENGTH
 from pykbroker.state.types import TopicId, TopicPartition
@@ -21,11 +22,12 @@ from wire.errors import ErrorCode
 from wire.tuples import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock
+    from pykbroker.runtime.fetching import Reading
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.partition import Partition, Surroundings
     from pykbroker.runtime.replication import Replication
@@ -81,9 +83,7 @@ class ReplicaManager:
         self._make_replication: Callable[[], Replication] | None = None
         self.replication: Replication | None = None
         """Once a partition has replicas elsewhere."""
-        self.former_traffic: dict[str, list[int]] = {}
-        """Records in, bytes in and out that were counted for partitions held no longer, by topic;
-        of topics that are gone under the empty name."""
+        self.traffic = Traffic()
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
 
@@ -92,7 +92,9 @@ class ReplicaManager:
         """From the first partition on: a broker that holds none starts without the code."""
         from pykbroker.runtime.partition import Surroundings
 
-        return Surroundings(self.node_id, self._clock, self._settings, self._images, self.wakeups)
+        return Surroundings(
+            self.node_id, self._clock, self._settings, self._images, self.wakeups, self.traffic
+        )
 
     # Looking up
 
@@ -259,10 +261,12 @@ class ReplicaManager:
             self._shared.throttles = replication.throttles
         replication.followers.follow(partition)
 
-    def throttled_sent(self, size: int) -> None:
-        """To a follower, of partitions whose leaders are throttled."""
-        if self._shared.throttles is not None:
-            self._shared.throttles.sent(size)
+    def replicated_out(self, reading: Reading) -> None:
+        """What a follower is about to be sent."""
+        self.traffic.replicated_out += reading.size
+        self.traffic.reassigned_out += reading.reassigned_size
+        if reading.throttled_size and self._shared.throttles is not None:
+            self._shared.throttles.sent(reading.throttled_size)
 
     def _config(self, name: str, image: MetadataImage) -> LogConfig:
         return log_config(self._settings.current, image.config_of(TOPIC_RESOURCE, name))
@@ -298,7 +302,7 @@ class ReplicaManager:
     def _delete_topic(self, topic_id: TopicId, name: str) -> None:
         for partition in list(self._by_id.get(topic_id, {}).values()):
             self._drop(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        self._keep_traffic("", self.former_traffic.pop(name, (0, 0, 0)))
+        self.traffic.topic_deleted(name)
         self._offline = {key for key in self._offline if key[0] != topic_id}
 
     def _drop(self, partition: Partition, code: ErrorCode) -> None:
@@ -313,21 +317,12 @@ class ReplicaManager:
             del self._by_id[partition.topic_id]
             del self._by_name[partition.topic_partition.topic]
         was_leader = partition.is_leader
-        self._keep_traffic(
-            partition.topic_partition.topic,
-            (partition.records_in, partition.bytes_in, partition.bytes_out),
-        )
         self._moves.forget(partition)
         if self.replication is not None:
             self.replication.followers.unfollow(partition)
         partition.end(code)
         if was_leader:
             self._resigned(partition)
-
-    def _keep_traffic(self, topic: str, counts: Iterable[int]) -> None:
-        kept = self.former_traffic.setdefault(topic, [0, 0, 0])
-        for position, count in enumerate(counts):
-            kept[position] += count
 
     def _announce(self, partition: Partition) -> None:
         name, index = partition.topic_partition

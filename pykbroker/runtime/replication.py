@@ -39,6 +39,7 @@ class Replication:
             settings=settings,
             throttles=self.throttles,
             wakeups=replicas.wakeups,
+            traffic=replicas.traffic,
             links=links,
             broker_epoch=broker_epoch,
         )

@@ -10,12 +10,14 @@ until its name is known.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from pykbroker.state.seams import Random
     from wire.messages.fetch import FetchPartition, PartitionData
@@ -29,6 +31,10 @@ EVICTION_MS = 120_000
 
 TopicKey = str | bytes
 """A topic's name, or from version 13 on its id. A session uses one or the other."""
+
+
+Counted = Callable[[str | None, int], None]
+"""(topic, None where only its id is known; how many of its partitions were read)"""
 
 
 def next_epoch(epoch: int) -> int:
@@ -82,18 +88,26 @@ class Answer:
 
 class FetchSession:
     __slots__ = (
+        "_counted",
         "cached_size",
         "created_ms",
         "entries",
         "epoch",
         "is_privileged",
         "last_used_ms",
+        "reads",
         "session_id",
         "uses_topic_ids",
     )
 
     def __init__(
-        self, session_id: int, *, is_privileged: bool, uses_topic_ids: bool, now_ms: int
+        self,
+        session_id: int,
+        *,
+        is_privileged: bool,
+        uses_topic_ids: bool,
+        now_ms: int,
+        counted: Counted,
     ) -> None:
         self.session_id = session_id
         self.is_privileged = is_privileged
@@ -103,6 +117,9 @@ class FetchSession:
         self.created_ms = self.last_used_ms = now_ms
         self.epoch = 1
         self.cached_size = 0
+        self.reads = 0
+        """How often all of its partitions were read since ``settle``."""
+        self._counted = counted
 
     def update(
         self, wanted: Iterable[FetchEntry], forgotten: Iterable[tuple[TopicKey, int]]
@@ -111,11 +128,23 @@ class FetchSession:
             key = (entry.key, entry.partition)
             known = self.entries.get(key)
             if known is None:
+                if self.reads:
+                    self.settle()
                 self.entries[key] = entry
             else:
                 known.request = entry.request
         for key in forgotten:
+            if self.reads:
+                self.settle()
             self.entries.pop(key, None)
+
+    def settle(self) -> None:
+        """Say how often the partitions of each topic were read. Not with each fetch: most of them
+        find most of their partitions idle, and that must cost next to nothing."""
+        reads, self.reads = self.reads, 0
+        if reads:
+            for topic, entries in Counter(e.topic for e in self.entries.values()).items():
+                self._counted(topic, entries * reads)
 
     def resolve(self, names: Callable[[bytes], str | None]) -> None:
         """Names of ids that were unknown may be known by now."""
@@ -152,6 +181,11 @@ class FetchContext:
 
     def entries(self) -> Iterable[FetchEntry]:
         return self._entries
+
+    def count_fetch(self) -> None:
+        """Its partitions are about to be read. Without a session whoever reads them counts."""
+        if self.session is not None:
+            self.session.reads += 1
 
     def finish(self, answers: list[Answer], now_ms: int) -> tuple[ErrorCode, int, list[Answer]]:
         """(error, session id, what to answer). Partitions with records go to the end of their
@@ -201,7 +235,9 @@ class FetchSessionCache:
     larger. A follower may drive out any consumer's.
     """
 
-    def __init__(self, rng: Random, max_slots: Callable[[], int]) -> None:
+    def __init__(self, rng: Random, max_slots: Callable[[], int], counted: Counted) -> None:
+        """``counted`` is told how many partitions of a topic were read, some time after."""
+        self._counted = counted
         self._rng = rng
         self._max_slots = max_slots
         self._sessions: dict[int, FetchSession] = {}
@@ -266,7 +302,11 @@ class FetchSessionCache:
         while session_id == NO_SESSION or session_id in self._sessions:
             session_id = self._rng.randrange(MAX_EPOCH)
         session = self._sessions[session_id] = FetchSession(
-            session_id, is_privileged=is_privileged, uses_topic_ids=uses_topic_ids, now_ms=now_ms
+            session_id,
+            is_privileged=is_privileged,
+            uses_topic_ids=uses_topic_ids,
+            now_ms=now_ms,
+            counted=self._counted,
         )
         return session
 
@@ -274,8 +314,12 @@ class FetchSessionCache:
         session = self._sessions.pop(session_id, None)
         if session is None:
             return False
+        session.settle()
         self.partitions -= session.cached_size
         return True
+
+    def sessions(self) -> list[FetchSession]:
+        return list(self._sessions.values())
 
     def resized(self, session: FetchSession) -> None:
         self.partitions += len(session.entries) - session.cached_size

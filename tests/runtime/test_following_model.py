@@ -87,7 +87,7 @@ class Node:
         self.replicas = [Replica(index) for index in range(PARTITIONS)]
         self.plans = [FetchPlan() for _ in range(NODES)]
         """By leader."""
-        self.sessions = FetchSessionCache(Random(number), lambda: 2)
+        self.sessions = FetchSessionCache(Random(number), lambda: 2, lambda topic, partitions: None)
 
 
 class Sent:

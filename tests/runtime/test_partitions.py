@@ -96,8 +96,8 @@ def test_appends_are_numbered_stamped_and_committed(path: DataPath) -> None:
     info = path.partition().append_as_leader(batch(b"a", b"b"))
     assert (info.first_offset, info.last_offset, info.leader_epoch) == (0, 1, 4)
     assert path.partition().high_watermark == 2
-    assert path.partition().records_in == 2
-    assert path.partition().bytes_in == info.size_in_bytes
+    assert path.partition().traffic.records_in == 2
+    assert path.partition().traffic.bytes_in == info.size_in_bytes
 
 
 def test_a_duplicate_is_answered_with_its_first_offsets_and_counts_once(path: DataPath) -> None:
@@ -108,7 +108,7 @@ def test_a_duplicate_is_answered_with_its_first_offsets_and_counts_once(path: Da
     assert again.duplicate
     assert (again.first_offset, again.last_offset) == (first.first_offset, first.last_offset)
     assert path.partition().log_end_offset == 3
-    assert path.partition().records_in == 3
+    assert path.partition().traffic.records_in == 3
 
 
 def test_coordinators_append_records_and_wake_who_waits(path: DataPath) -> None:

@@ -88,6 +88,7 @@ class Follower:
             settings=path.settings,
             throttles=self.throttles,
             wakeups=path.replicas.wakeups,
+            traffic=path.replicas.traffic,
             links=cast("Any", links),
             broker_epoch=lambda: 11,
         )
@@ -228,6 +229,17 @@ async def test_what_comes_for_replicas_in_sync_counts_as_well() -> None:
         await follower.fetch()
         rate = follower.throttles.follower.rate(follower.clock.now_ms)
         assert 2_000 < rate < 3_000, "and what is not throttled does not"
+
+
+async def test_all_that_comes_is_counted_throttled_or_not() -> None:
+    follower = Follower()
+    parts = [follower.data(0, committed=2, count=2), follower.data(1, committed=5, count=5)]
+    async with follower.running():
+        follower.answer(await follower.fetch(), *parts)
+        await follower.fetch()
+        traffic = follower.path.replicas.traffic
+        assert traffic.replicated_in == sum(len(part.records or b"") for part in parts) > 0
+        assert traffic.reassigned_in == 0
 
 
 @pytest.mark.parametrize(

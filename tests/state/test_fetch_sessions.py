@@ -48,8 +48,12 @@ class Server:
 
     def __init__(self, slots: int = 10) -> None:
         self.slots = slots
-        self.cache = FetchSessionCache(Random(1), lambda: self.slots)
+        self.cache = FetchSessionCache(Random(1), lambda: self.slots, self.count)
+        self.counted: dict[str | None, int] = {}
         self.now_ms = 0
+
+    def count(self, topic: str | None, partitions: int) -> None:
+        self.counted[topic] = self.counted.get(topic, 0) + partitions
 
     def context(
         self,
@@ -426,3 +430,19 @@ class ClientAndServer(RuleBasedStateMachine):
 
 TestClientAndServer = ClientAndServer.TestCase
 TestClientAndServer.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_what_a_session_reads_is_counted_by_topic() -> None:
+    server = Server()
+    session_id = server.open(entry("t", 0), entry("t", 1), entry("u", 0))
+    for epoch in (1, 2):
+        server.context(session_id, epoch).count_fetch()
+    assert server.counted == {}
+    for session in server.cache.sessions():
+        session.settle()
+    assert server.counted == {"t": 4, "u": 2}
+    # Each read counts for what was in the session then.
+    server.context(session_id, 3, forgotten=[("t", 0)]).count_fetch()
+    server.context(session_id, 4, wanted=[entry("u", 7)]).count_fetch()
+    server.cache.remove(session_id)
+    assert server.counted == {"t": 4 + 1 + 1, "u": 2 + 1 + 2}

@@ -119,6 +119,7 @@ class DataPath:
         self.sessions = FetchSessionCache(
             Random(2),
             lambda: self.settings.current.int("max.incremental.fetch.session.cache.slots"),
+            self.replicas.traffic.count_fetches,
         )
         self.spawned: list[Any] = []
         self.services = cast(

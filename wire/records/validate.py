@@ -53,7 +53,8 @@ NO_LIMIT_MS = 0x7FFFFFFFFFFFFFFF
 class InvalidRecords(DecodeError):
     """Produced records that are refused, with what Produce answers.
 
-    ``record_errors`` names single records by their place in the batch (KIP-467).
+    ``record_errors`` names single records by their place in the batch (KIP-467). ``kind`` is what
+    brokers count: crc, magic, offset (counts and sequences as well), keyless, or nothing.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class InvalidRecords(DecodeError):
         error_code: ErrorCode,
         message: str,
         record_errors: list[tuple[int, str]] | None = None,
+        kind: str = "",
     ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.error_code = error_code
         self.message = message
         self.record_errors = record_errors or []
@@ -159,8 +162,8 @@ def in_format_2(buf: Buffer, rules: Rules) -> Buffer:
         raise InvalidRecords(ErrorCode.CORRUPT_MESSAGE, str(problem)) from None
 
 
-def _invalid(message: str) -> InvalidRecords:
-    return InvalidRecords(ErrorCode.INVALID_RECORD, message)
+def _invalid(message: str, kind: str = "") -> InvalidRecords:
+    return InvalidRecords(ErrorCode.INVALID_RECORD, message, kind=kind)
 
 
 def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
@@ -173,7 +176,8 @@ def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
         _refuse_unreadable(buf, pos, problem)
     attributes, count, producer_id = header.attributes, header.record_count, header.producer_id
     if count <= 0 or header.last_offset_delta + 1 != count:
-        raise _invalid(f"{count} records with a last offset delta of {header.last_offset_delta}")
+        message = f"{count} records with a last offset delta of {header.last_offset_delta}"
+        raise _invalid(message, "offset")
     if attributes & COMPRESSION_MASK > _LAST_CODEC:
         raise InvalidRecords(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"{header.compression} is no compression"
@@ -185,24 +189,25 @@ def _checked_header(buf: Buffer, pos: int, rules: Rules) -> BatchHeader:
         raise _invalid("clients must not write control records")
     if producer_id > NO_PRODUCER_ID:  # Of lower ids Kafka asks nothing; of epochs, the log does.
         if header.base_sequence < 0 and not attributes & CONTROL_BIT:
-            raise _invalid(f"sequence {header.base_sequence} of producer {producer_id}")
+            raise _invalid(f"sequence {header.base_sequence} of producer {producer_id}", "offset")
     elif attributes & TRANSACTIONAL_BIT:
         raise _invalid("a transactional batch has no producer id")
     return header
 
 
 def _refuse_unreadable(buf: Buffer, pos: int, problem: CorruptBatch) -> NoReturn:
-    code = ErrorCode.CORRUPT_MESSAGE
+    code, kind = ErrorCode.CORRUPT_MESSAGE, "crc"
     if isinstance(problem, InvalidHeader):
-        code = ErrorCode.INVALID_RECORD
+        code, kind = ErrorCode.INVALID_RECORD, "offset"
     elif isinstance(problem, UnsupportedMagic):
+        kind = "magic"
         try:
             magic_of(buf, pos)
         except UnsupportedMagic:
             pass
         else:  # A format that exists, in a request that may not hold it.
             code = ErrorCode.INVALID_RECORD
-    raise InvalidRecords(code, str(problem)) from None
+    raise InvalidRecords(code, str(problem), kind=kind) from None
 
 
 def _check_newest_timestamp(header: BatchHeader, rules: Rules, now_ms: int) -> None:
@@ -225,7 +230,8 @@ def _walked(buf: Buffer, pos: int, header: BatchHeader, rules: Rules, now_ms: in
         raise _invalid(str(problem)) from None
     if rules.compacted and keyless:
         message = "a compacted topic takes no record without a key"
-        raise InvalidRecords(ErrorCode.INVALID_RECORD, message, [(i, message) for i in keyless])
+        errors = [(index, message) for index in keyless]
+        raise InvalidRecords(ErrorCode.INVALID_RECORD, message, errors, "keyless")
     largest = max(deltas)
     newest = header.base_timestamp + largest
     if rules.timestamp_type == CREATE_TIME:

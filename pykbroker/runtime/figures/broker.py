@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from pykbroker import __version__
 from pykbroker.runtime.figures.cluster import cluster_samples
 from pykbroker.runtime.figures.groups import group_samples
-from pykbroker.runtime.figures.partitions import partition_samples
+from pykbroker.runtime.figures.partitions import partition_samples, traffic_samples
 from pykbroker.runtime.figures.requests import request_samples
 from pykbroker.runtime.figures.table import of_listener
 
@@ -71,6 +71,7 @@ def samples(broker: Services, clients: Clients, lag: LoopLag) -> Iterator[Sample
         _directories(broker),
         cluster_samples(broker),
         group_samples(broker),
+        traffic_samples(broker),
         partition_samples(broker.replicas),
     )
 

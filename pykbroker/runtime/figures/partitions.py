@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from pykbroker.state.errors import KafkaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pykbroker.runtime.figures.table import Sample
     from pykbroker.runtime.partition import Partition
     from pykbroker.runtime.replica_manager import ReplicaManager
+    from pykbroker.runtime.services import Services
 
 PARTITION_LIMIT = 10_000
 """Partitions with series of their own; the sums are of all."""
@@ -20,13 +21,31 @@ _LOG = "kafka_log_log_"
 _ONE = "kafka_cluster_partition_"
 _TOPIC = "kafka_topic_partition_"
 _SUM = "kafka_server_replicamanager_"
+_TRAFFIC = "kafka_server_brokertopicmetrics_"
+_COUNTED = {
+    "messagesin": "records_in",
+    "bytesin": "bytes_in",
+    "bytesout": "bytes_out",
+    "bytesrejected": "bytes_rejected",
+    "totalproducerequests": "produces",
+    "failedproducerequests": "failed_produces",
+    "totalfetchrequests": "fetches",
+    "failedfetchrequests": "failed_fetches",
+    "producemessageconversions": "produce_conversions",
+    "fetchmessageconversions": "fetch_conversions",
+}
+_REFUSED = {
+    "magic": "invalidmagicnumberrecords",
+    "crc": "invalidmessagecrcrecords",
+    "offset": "invalidoffsetorsequencerecords",
+    "keyless": "nokeycompactedtopicrecords",
+}
 
 
 def partition_samples(replicas: ReplicaManager) -> Iterator[Sample | None]:
     """None is a good place to pause."""
     partitions = list(replicas.partitions())
     yield from _sums(replicas, partitions)
-    yield from _traffic(replicas, partitions)
     for partition in partitions[:PARTITION_LIMIT]:
         yield from _log(partition)
         yield from _replicas(partition)
@@ -65,26 +84,28 @@ def _sums(replicas: ReplicaManager, partitions: list[Partition]) -> Iterator[Sam
     yield f"{_SUM}reassigningpartitions", (), moving
 
 
-def _traffic(replicas: ReplicaManager, partitions: Iterable[Partition]) -> Iterator[Sample | None]:
-    """What partitions that are held no longer had counted stays in the sums: a counter that falls
-    would be taken for one that began anew."""
-    topics = {name: tuple(counts) for name, counts in replicas.former_traffic.items()}
-    for partition in partitions:
+def traffic_samples(broker: Services) -> Iterator[Sample | None]:
+    """Told by topic and in all."""
+    traffic = broker.replicas.traffic
+    for session in broker.fetch_sessions.sessions():
         yield None
-        name = partition.topic_partition.topic
-        records, taken, given = topics.get(name, (0, 0, 0))
-        topics[name] = (
-            records + partition.records_in,
-            taken + partition.bytes_in,
-            given + partition.bytes_out,
-        )
-    names = ("messagesin", "bytesin", "bytesout")
-    for position, kind in enumerate(names):
-        name = f"kafka_server_brokertopicmetrics_{kind}_total"
-        yield name, (), sum(counts[position] for counts in topics.values())
-        for topic, counts in topics.items():
-            if topic:
-                yield name, (topic,), counts[position]
+        session.settle()
+    topics = list(traffic.topics.items())
+    for kind, field in _COUNTED.items():
+        name = f"{_TRAFFIC}{kind}_total"
+        total = getattr(traffic.others, field)
+        for topic, counts in topics:
+            yield None
+            count = getattr(counts, field)
+            total += count
+            yield name, (topic,), count
+        yield name, (), total
+    yield f"{_TRAFFIC}replicationbytesin_total", (), traffic.replicated_in
+    yield f"{_TRAFFIC}replicationbytesout_total", (), traffic.replicated_out
+    yield f"{_TRAFFIC}reassignmentbytesin_total", (), traffic.reassigned_in
+    yield f"{_TRAFFIC}reassignmentbytesout_total", (), traffic.reassigned_out
+    for kind, name in _REFUSED.items():
+        yield f"{_TRAFFIC}{name}_total", (), traffic.refused[kind]
 
 
 def _log(partition: Partition) -> Iterator[Sample | None]:

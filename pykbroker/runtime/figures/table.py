@@ -22,7 +22,22 @@ pykbroker_connections_refused_total counter -: Connections closed because their 
 
 kafka_server_brokertopicmetrics_messagesin_total counter [topic]: Records appended.
 kafka_server_brokertopicmetrics_bytesin_total counter [topic]: Bytes appended for clients.
-kafka_server_brokertopicmetrics_bytesout_total counter [topic]: Bytes fetched by clients.
+kafka_server_brokertopicmetrics_bytesout_total counter [topic]: Bytes sent to clients that fetch.
+kafka_server_brokertopicmetrics_bytesrejected_total counter [topic]: Bytes of batches above max.message.bytes.
+kafka_server_brokertopicmetrics_totalproducerequests_total counter [topic]: Partitions that were to be appended to.
+kafka_server_brokertopicmetrics_failedproducerequests_total counter [topic]: Of these, refused for what the producer sent or for lack of replicas.
+kafka_server_brokertopicmetrics_totalfetchrequests_total counter [topic]: Partitions read for fetches, again when a fetch has waited.
+kafka_server_brokertopicmetrics_failedfetchrequests_total counter [topic]: Of these, failed unexpectedly.
+kafka_server_brokertopicmetrics_producemessageconversions_total counter [topic]: Records that came in an old message format.
+kafka_server_brokertopicmetrics_fetchmessageconversions_total counter [topic]: Records that were sent in an old message format.
+kafka_server_brokertopicmetrics_replicationbytesin_total counter -: Bytes fetched from leaders.
+kafka_server_brokertopicmetrics_replicationbytesout_total counter -: Bytes sent to followers.
+kafka_server_brokertopicmetrics_reassignmentbytesin_total counter -: Of these, for replicas here that a reassignment adds.
+kafka_server_brokertopicmetrics_reassignmentbytesout_total counter -: Of these, to replicas that a reassignment adds.
+kafka_server_brokertopicmetrics_invalidmagicnumberrecords_total counter -: Batches refused for their message format.
+kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total counter -: Batches refused for their checksum.
+kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords_total counter -: Batches refused for their count, offsets or sequence.
+kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total counter -: Records without a key, refused by compacted topics.
 
 kafka_server_replicamanager_partitioncount gauge -: Replicas on this broker, those offline included.
 kafka_server_replicamanager_leadercount gauge -: Partitions that this broker leads.

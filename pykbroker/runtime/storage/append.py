@@ -11,7 +11,7 @@ from pykbroker.state.log.producers import AppendOrigin
 from wire.errors import ErrorCode
 from wire.records.batch import magic_of, read_header, set_max_timestamp
 from wire.records.compression import Compression
-from wire.records.errors import CorruptBatch
+from wire.records.errors import CorruptBatch, UnsupportedMagic
 from wire.records.record import iter_records, marker_coordinator_epoch
 from wire.records.validate import InvalidRecords, Rules, recompress, validate
 
@@ -99,10 +99,11 @@ class Intake:
             batches = validate(data, self.rules, now_ms)
         except InvalidRecords as refusal:
             raise RecordsRefused(
-                refusal.error_code, refusal.message, refusal.record_errors
+                refusal.error_code, refusal.message, refusal.record_errors, refusal.kind
             ) from None
         except CorruptBatch as problem:
-            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(problem)) from None
+            kind = "magic" if isinstance(problem, UnsupportedMagic) else "crc"
+            raise RecordsRefused(ErrorCode.CORRUPT_MESSAGE, str(problem), (), kind) from None
         if len(batches) > 1:
             raise KafkaError(
                 ErrorCode.INVALID_RECORD, f"{len(batches)} record batches where one is allowed"

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
 
 class RecordsRefused(KafkaError):
-    """A batch refused because of some of its records: (index in the batch, message) each."""
+    """A batch refused because of some of its records: (index in the batch, message) each.
+
+    ``kind`` is that of ``wire.records.validate.InvalidRecords``.
+    """
 
     def __init__(
-        self, code: ErrorCode, message: str, record_errors: Sequence[tuple[int, str]]
+        self,
+        code: ErrorCode,
+        message: str,
+        record_errors: Sequence[tuple[int, str]] = (),
+        kind: str = "",
     ) -> None:
         super().__init__(code, message)
         self.record_errors = tuple(record_errors)
+        self.kind = kind

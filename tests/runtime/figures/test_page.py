@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 from pykbroker.edges.clock import SystemClock
 from pykbroker.runtime.figures.broker import LoopLag, samples
 from pykbroker.runtime.figures.groups import group_samples
-from pykbroker.runtime.figures.partitions import partition_samples
+from pykbroker.runtime.figures.partitions import partition_samples, traffic_samples
 from pykbroker.runtime.figures.table import FAMILIES, of_listener
 from pykbroker.runtime.metrics import collect, render
 from pykbroker.state.group.classic_group import ClassicGroup
@@ -39,7 +39,7 @@ def test_partitions_tell_their_logs_and_replicas() -> None:
     assert value(found, f"{manager}atminisrpartitioncount") == 0
     assert value(found, "kafka_log_log_logendoffset", **zero) == 2
     assert value(found, "kafka_log_log_logendoffset", **one) == 0
-    assert value(found, "kafka_log_log_size", **zero) == path.partition().bytes_in
+    assert value(found, "kafka_log_log_size", **zero) == path.partition().traffic.bytes_in
     assert value(found, "kafka_cluster_partition_insyncreplicascount", **zero) == 1
     assert value(found, "kafka_cluster_partition_replicascount", **one) == 0
     assert value(found, "kafka_topic_partition_under_replicated_partition", **zero) == 1
@@ -59,7 +59,7 @@ def test_traffic_never_falls_when_partitions_and_topics_go() -> None:
     messages = "kafka_server_brokertopicmetrics_messagesin_total"
 
     def told() -> tuple[float | None, float | None, float | None]:
-        found = scrape(partition_samples(path.replicas))
+        found = scrape(traffic_samples(path.services))
         by_topic = [value(found, messages, topic=topic) for topic in ("t", "u")]
         return value(found, messages), by_topic[0], by_topic[1]
 
