@@ -52,26 +52,66 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").replace("unrecognized", "unknown")
         self.exit(2, f"pykbroker: {message}; see '{self.prog} --help'\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What is left over is told of by who knows the command that it was given to."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            from pykbroker.config.load import perhaps
+
+            near = perhaps(rest[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unknown argument {rest[0]}{near}")
+        return found, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = "command" if action.dest == "command" else "value"
+            raise argparse.ArgumentError(
+                None if what == "command" else action,
+                f"there is no {what} {value!r}, only {', '.join(action.choices)}",
+            )
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="pykbroker", description="A Kafka broker: the real protocol, ready in a blink."
+        prog="pykbroker",
+        description="A Kafka broker. Clients of Kafka connect to it as they are.",
     )
     parser.add_argument("--version", action="version", version=f"pykbroker {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="pykbroker")
-    _add_serve(commands.add_parser("serve", help="run a broker in the foreground"))
-    take = commands.add_parser("import", help="take over an Apache Kafka data directory")
+    _add_serve(
+        commands.add_parser(
+            "serve",
+            help="run a broker in the foreground",
+            description="Runs a broker until SIGTERM or Ctrl-C; the second of them does not wait "
+            "for a clean stop. Prints a line with bootstrap.servers once it serves; logs go to "
+            "standard error. Of a property given more than once, -o wins over the KAFKA_* variable "
+            "and that over --config. Exits with 0 if it was told to stop, with 1 if it cannot "
+            "serve, with 2 if an argument or a property is wrong.",
+        )
+    )
+    take = commands.add_parser(
+        "import",
+        help="take over an Apache Kafka data directory",
+        description="Copies the data directory of a stopped Apache Kafka broker (KRaft): topics "
+        "with their ids and settings, data, committed offsets, quotas. Nothing in it is changed.",
+    )
     take.add_argument("directory", metavar="DIR", help="its log directory; not changed")
     take.add_argument(
         "--data-dir",
         metavar="DIR",
+        type=_directory,
         default=DEFAULT_DATA_DIR,
         help="the new copy (default: %(default)s)",
     )
     execute = commands.add_parser(
-        "exec", help="run a command with a broker of its own, in KAFKA_BOOTSTRAP_SERVERS"
+        "exec",
+        help="run a command with a broker of its own, in KAFKA_BOOTSTRAP_SERVERS",
+        usage="pykbroker exec [-h] [--brokers N] [-o name=value] -- COMMAND [ARG ...]",
+        description="Starts a broker in memory on a free port, runs the command with its address "
+        "in KAFKA_BOOTSTRAP_SERVERS, and exits with the command's exit code.",
     )
     execute.add_argument(
         "--brokers", metavar="N", type=_count, default=1, help="a cluster of N (default: 1)"
@@ -111,10 +151,15 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     )
     where = serve.add_mutually_exclusive_group()
     where.add_argument(
-        "--data-dir", metavar="DIR", help=f"where data is kept (default: ./{DEFAULT_DATA_DIR})"
+        "--data-dir",
+        metavar="DIR",
+        type=_directory,
+        help=f"where data is kept (default: ./{DEFAULT_DATA_DIR})",
     )
-    where.add_argument("--memory", action="store_true", help="keep everything in memory")
-    serve.add_argument("--config", metavar="FILE", help="a server.properties file")
+    where.add_argument(
+        "--memory", action="store_true", help="keep everything in memory, nothing on disk"
+    )
+    serve.add_argument("--config", metavar="FILE", help="a server.properties file of Kafka's")
     serve.add_argument(
         "-o",
         dest="options",
@@ -124,7 +169,10 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="set one property; may be given often, and wins over the file",
     )
     serve.add_argument(
-        "--http-port", metavar="P", type=_port, help="serve /metrics and /health here; 0 picks one"
+        "--http-port",
+        metavar="P",
+        type=_port,
+        help="serve /metrics, /health/live and /health/ready here; 0 picks one",
     )
     serve.add_argument(
         "--log-level", choices=LOG_LEVELS, default="info", help="(default: %(default)s)"
@@ -138,6 +186,12 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _directory(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a directory is empty")
+    return text
 
 
 def _metadata(text: str) -> str:
@@ -175,6 +229,18 @@ def fail(message: str, code: int = 1) -> int:
     return code
 
 
+def refuse(problem: str, options: argparse.Namespace) -> int:
+    """A setting is wrong: one line for a person, or for the machine that reads the log."""
+    if options.log_format != "json":
+        return fail(problem, 2)
+    from pykbroker.edges.log_sink import StreamSink
+    from pykbroker.log import ERROR
+
+    sink = StreamSink(sys.stderr, json=True)
+    sink.emit(ERROR, "pykbroker", "cannot serve", {"reason": problem})
+    return 2
+
+
 def serve(options: argparse.Namespace) -> int:
     """Run until told to stop; the exit code."""
     gc.disable()  # ``running`` enables it once everything is imported
@@ -186,7 +252,7 @@ def serve(options: argparse.Namespace) -> int:
         else:
             loaded = [load_one(options)]
     except ConfigError as error:
-        return fail(str(error), 2)
+        return refuse(str(error), options)
     raise_descriptor_limit()
     if len(loaded) > 1:
         from pykbroker.supervisor import run_cluster

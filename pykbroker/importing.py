@@ -96,6 +96,7 @@ def import_directory(directory: str, data_dir: str) -> int:
     """The exit code; says in one line what was taken, or what is wrong."""
     source_path, target = os.path.realpath(directory), os.path.realpath(data_dir)
     try:
+        _check_source(RealDisk(), source_path)
         _check_target(source_path, target)
         source = read_source(RealDisk(), source_path)
         existed = os.path.isdir(target)
@@ -148,12 +149,16 @@ def _check_target(source: str, target: str) -> None:
 # Reading
 
 
-def read_source(disk: Disk, path: str) -> Source:
-    meta_path = f"{path}/{META_PROPERTIES}"
+def _check_source(disk: Disk, path: str) -> None:
     if not disk.is_directory(path):
         raise Refused("there is no such directory")
-    if not disk.exists(meta_path):
+    if not disk.exists(f"{path}/{META_PROPERTIES}"):
         raise Refused(f"it is no data directory of Kafka: it has no {META_PROPERTIES}")
+
+
+def read_source(disk: Disk, path: str) -> Source:
+    _check_source(disk, path)
+    meta_path = f"{path}/{META_PROPERTIES}"
     meta = decode_meta_properties(disk.read_bytes(meta_path))
     if meta.format_version is not None:
         raise Refused("it is pykbroker's own already")

@@ -18,7 +18,7 @@ from pykbroker.broker import Broker, World
 from pykbroker.cluster_dir import OURS
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.entropy import SystemRandom
-from pykbroker.edges.log_sink import StreamSink, timestamp
+from pykbroker.edges.log_sink import StreamSink, take_over, timestamp
 from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.log import CURRENT, DEBUG, ERROR, INFO, OFF, WARNING, Log, get_logger
@@ -52,7 +52,18 @@ def run(loaded: Loaded, options: argparse.Namespace, parent: Parent | None = Non
 
 def start_logging(options: argparse.Namespace, node_id: int | None = None) -> None:
     sink = StreamSink(sys.stderr, json=options.log_format == "json", node_id=node_id)
-    CURRENT.set(Log(sink, LEVELS[options.log_level]))
+    log = Log(sink, LEVELS[options.log_level])
+    CURRENT.set(log)
+    take_over(log)
+
+
+def refuse(problem: object, options: argparse.Namespace) -> int:
+    """Why it cannot serve: one line for a person, or for a machine. The exit code."""
+    if options.log_format == "json":
+        logger.error("cannot serve", reason=str(problem))
+    else:
+        print(f"pykbroker: {problem}", file=sys.stderr, flush=True)
+    return 1
 
 
 def run_loop(main: Callable[..., Any], *arguments: Any) -> int:
@@ -107,8 +118,7 @@ async def _serve(loaded: Loaded, options: argparse.Namespace, parent: Parent | N
     try:
         await _serve_with_edges(loaded, options, parent)
     except* REFUSALS as group:
-        print(f"pykbroker: {first_of(group)}", file=sys.stderr, flush=True)
-        code = 1
+        code = refuse(first_of(group), options)
     return code
 
 

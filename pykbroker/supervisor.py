@@ -12,7 +12,6 @@ import gc
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from contextlib import asynccontextmanager
 from copy import copy
@@ -37,6 +36,7 @@ from pykbroker.running import (
     announce,
     first_of,
     log_loop_errors,
+    refuse,
     run,
     run_loop,
     start_logging,
@@ -61,8 +61,7 @@ def run_cluster(loaded: Sequence[Loaded], options: argparse.Namespace) -> int:
     try:
         directory = _cluster_directory(loaded, options)
     except (DirectoryRefused, OSError) as error:
-        print(f"pykbroker: {error}", file=sys.stderr, flush=True)
-        return 1
+        return refuse(error, options)
     try:
         gc.freeze()
         children: list[Child] = []
@@ -111,6 +110,7 @@ class _Supervisor:
         """Where the store is served; None when it is somebody else's."""
         self._ready: dict[int, Ready] = {}
         self._stopping = anyio.Event()
+        self._options = options
         self._code = 0
 
     async def run(self) -> int:
@@ -119,8 +119,7 @@ class _Supervisor:
         try:
             await self._serve()
         except* REFUSALS as group:
-            print(f"pykbroker: {first_of(group)}", file=sys.stderr, flush=True)
-            self._code = 1
+            self._code = refuse(first_of(group), self._options)
             self._signal(signal.SIGTERM)
         return self._code
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_DATA_DIR = "pykbroker-data"
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 9092
 _EVERY_INTERFACE = ("", "*", "0.0.0.0", "::", "[::]")
+IGNORED = " (ignored)"
+"""How the warning of an unknown property ends."""
 _LISTENER_NAMES = (
     "listeners",
     "advertised.listeners",
@@ -73,6 +75,14 @@ def property_name(variable: str) -> str | None:
         return None
     dotted = variable[len("KAFKA_") :].lower().replace("_", ".")
     return dotted.replace("...", "-").replace("..", "_")
+
+
+def perhaps(name: str, known: Iterable[str]) -> str:
+    """For an error message: what may have been meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1, 0.8)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def is_known(name: str) -> bool:
@@ -135,7 +145,8 @@ def load_settings(
     variables = from_environment(environment or {})
     for place, layer in ((config_file, file), ("-o", given)):
         for name in [name for name in layer if not is_known(name)]:
-            warnings.append(f"unknown property {name} ({place}) is ignored")
+            hint = perhaps(name, [known for known in BROKER.names() if is_known(known)])
+            warnings.append(f"unknown property {name} ({place}){hint}{IGNORED}")
             del layer[name]
     if host is not None or port is not None:
         _apply_address(host, port, given, variables, file, warnings)

@@ -111,8 +111,6 @@ def _serve(serve: Callable[[Parent], int], link: socket.socket) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)

@@ -60,8 +60,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the port is in use"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        return "the port is in use, choose another (0 is any free one)"
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _addresses(host: str) -> list[tuple[int, str]]:

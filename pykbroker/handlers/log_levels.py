@@ -52,7 +52,7 @@ def alter_log_levels(resource: AlterConfigsResource, node_id: NodeId, *, apply: 
     for config in resource.configs if apply else ():
         level = LEVELS[config.value or ""] if config.config_operation == SET else None
         log.CURRENT.get().set_level(config.name, level)
-        logger.info("log level changed", logger=config.name, level=config.value or "inherited")
+        logger.info("log level changed", of=config.name, to=config.value or "inherited")
 
 
 def _check_node(name: str, node_id: NodeId) -> None:

@@ -23,7 +23,7 @@ from pykbroker.runtime.waiters import Bell
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.brokers import next_to_settle, settle
 from pykbroker.state.controller.decide import decide
-from pykbroker.state.controller.decision import Decision
+from pykbroker.state.controller.decision import Decision, Note
 from pykbroker.state.controller.facts import Change, encode_value
 from pykbroker.state.controller.feature_levels import first_levels
 from pykbroker.state.controller.keys import partition_key
@@ -118,7 +118,7 @@ class Controller:
                 try:
                     await self._lead(lease)
                 except NotController:
-                    logger.warning("no longer the controller", epoch=self._image.controller_epoch)
+                    logger.info("no longer the controller", epoch=self._image.controller_epoch)
         finally:
             self._close_queue()
 
@@ -296,6 +296,9 @@ class Controller:
             self._next_rebalance_ms = now_ms + self._rebalance_interval_ms()
             if self._settings.current.bool("auto.leader.rebalance.enable"):
                 elections = rebalance_leaders(batch.view(), ELECTIONS_PER_TURN)
+                if elections.moved:
+                    fields = {"partitions": elections.moved}
+                    elections.notes.append(Note("preferred leaders elected", fields))
                 yield Decision(None, elections.changes, elections.notes)
 
     def _rebalance_interval_ms(self) -> int:

@@ -321,7 +321,8 @@ class Fetcher:
         except (LinkLost, KafkaError) as error:
             self._plan.lost()
             if not self._was_interrupted:
-                logger.info("no answer from leader", leader=self.leader, reason=str(error))
+                if self._partitions:  # else we are stopping
+                    logger.info("no answer from leader", leader=self.leader, reason=str(error))
                 await self._pause()
             return None
         finally:

@@ -24,7 +24,7 @@ from wire.messages.alter_partition import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
     from pykbroker.config.settings import DynamicSettings
@@ -45,6 +45,8 @@ logger = get_logger("pykbroker.runtime.isr")
 
 RETRY_MS = 100
 LONGEST_RETRY_MS = 2_000
+NAMED = 5
+"""Partitions of which a log line says the names."""
 
 
 class IsrUpdates:
@@ -158,10 +160,12 @@ class IsrUpdates:
             for data in topic.partitions:
                 answers[TopicId(topic.topic_id), data.partition_index] = data
         again: Proposals = {}
+        done: list[tuple[Partition, IsrChange]] = []
         for key, (partition, change) in batch.items():
             if partition.state.pending is not change:
                 # The metadata have settled it, and the ISR is theirs.
-                self._count(partition, change, partition.state.isr)
+                if change.nodes == frozenset(partition.state.isr):
+                    done.append((partition, change))
                 continue
             answer = answers.get(key)
             if answer is None or answer.error_code:
@@ -174,16 +178,24 @@ class IsrUpdates:
                 continue
             isr = frozenset(NodeId(node) for node in answer.isr)
             partition.isr_changed(change, isr, answer.leader_epoch, answer.partition_epoch)
-            self._count(partition, change, isr)
+            if change.nodes == isr:
+                done.append((partition, change))
+        self._tell([entry for entry in done if entry[1].is_expansion], "ISR expanded")
+        shrinks = [entry for entry in done if not entry[1].is_expansion]
+        self._tell(shrinks, "ISR shrunk")
+        self.expansions += len(done) - len(shrinks)
+        self.shrinks += len(shrinks)
         return again
 
-    def _count(self, partition: Partition, change: IsrChange, isr: Iterable[NodeId]) -> None:
-        if change.nodes != frozenset(isr):
+    def _tell(self, changes: Sequence[tuple[Partition, IsrChange]], event: str) -> None:
+        """A broker that comes or goes changes many at a time: one line, and each at DEBUG."""
+        if not changes:
             return
-        self.expansions += change.is_expansion
-        self.shrinks += not change.is_expansion
-        logger.info(
-            "ISR expanded" if change.is_expansion else "ISR shrunk",
-            partition=str(partition.topic_partition),
-            isr=sorted(change.nodes),
-        )
+        names = [str(partition.topic_partition) for partition, _ in changes]
+        if len(changes) == 1:
+            logger.info(event, partition=names[0], isr=sorted(changes[0][1].nodes))
+            return
+        shown = ",".join(names[:NAMED]) + (",..." if len(names) > NAMED else "")
+        logger.info(event, partitions=len(changes), names=shown)
+        for name, (_, change) in zip(names, changes, strict=True):
+            logger.debug(event, partition=name, isr=sorted(change.nodes))

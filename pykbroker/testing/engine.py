@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from pykbroker.broker import Broker, World
-from pykbroker.config.load import load_settings
+from pykbroker.config.load import IGNORED, load_settings
 from pykbroker.config.settings import ConfigError
 from pykbroker.edges.clock import SystemClock
 from pykbroker.edges.entropy import SystemRandom
@@ -126,7 +126,7 @@ class Engine:
             node_id=node_id,
         )
         for warning in loaded.warnings:
-            raise ConfigError(warning)
+            raise ConfigError(warning.removesuffix(IGNORED))
         return loaded
 
     async def start(self, node_id: int) -> None:

@@ -138,8 +138,8 @@ def test_a_name_nobody_knows_is_a_warning_where_it_was_meant_for_us(tmp_path: Pa
     file.write_text("no.such.thing=1\n")
     loaded = load_settings(config_file=str(file), options=["neither.this=2"])
     assert loaded.warnings == [
-        f"unknown property no.such.thing ({file}) is ignored",
-        "unknown property neither.this (-o) is ignored",
+        f"unknown property no.such.thing ({file}) (ignored)",
+        "unknown property neither.this (-o) (ignored)",
     ]
     assert loaded.settings.static == {}
 

@@ -199,6 +199,51 @@ def test_a_wrong_argument_is_one_clear_line(tmp_path: Path, argument: tuple[str,
     assert argument[-1] in one_line(err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("sevre",), "there is no command 'sevre', only serve, import, exec"),
+        (("serve", "--prot", "1"), "did you mean --port?"),
+        (("serve", "extra"), "unknown argument extra; see 'pykbroker serve --help'"),
+        (("serve", "--data-dir", ""), "--data-dir: the name of a directory is empty"),
+        (("serve", "--log-level", "trace"), "only debug, info, warn, error, off"),
+        (("serve", "--config", "/nope"), "cannot read /nope: No such file or directory"),
+        (("exec", "-o", "num.partition=1", "--", "true"), "did you mean num.partitions?"),
+        (("import",), "required: DIR"),
+    ],
+)
+def test_a_mistake_is_named_with_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    code, _, err = run_command(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert says in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("serve", "--port", "0", "--data-dir", "/proc/none"), "cannot use log directory /proc/n"),
+        (("serve", "--memory", "--host", "none.invalid"), "cannot listen on none.invalid:9092: "),
+        (("import", "/nope"), "cannot import /nope: there is no such directory"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_without_an_errno(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    code, _, err = run_command(*arguments, cwd=tmp_path)
+    assert code == 1
+    assert says in one_line(err)
+    assert "Errno" not in err
+
+
+@pytest.mark.parametrize("command", ["", "serve", "import", "exec"])
+def test_help_is_for_a_terminal_of_80_columns(tmp_path: Path, command: str) -> None:
+    code, out, err = run_command(*command.split(), "--help", cwd=tmp_path, env={"COLUMNS": "80"})
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_a_second_signal_does_not_wait(
     start_broker: Callable[..., BrokerProcess], tmp_path: Path
 ) -> None:

@@ -245,7 +245,9 @@ class EtcdStore:
                 except BadCredentials as error:
                     raise UnusableStore(f"etcd: {error}") from error
                 except StoreUnavailable as error:
-                    reason = str(error)
+                    if reason != str(error):
+                        reason = str(error)
+                        logger.warning("no etcd yet, still trying", reason=reason)
                     await self._clock.sleep(RETRY_MS)
 
         try:

@@ -50,6 +50,8 @@ logger = get_logger("pykbroker.edges.metadata_store.remote")
 OUTSTANDING_LIMIT = 200
 """Reads and transactions under way at once; leases do not queue behind them."""
 RETRY_MS = (20, 50, 100, 250, 500)
+PATIENT_FAILURES = 6
+"""A second and a half: brokers that start together with their store are that early."""
 """How long after each failure in a row the next link is tried; then always after the last."""
 
 
@@ -184,8 +186,12 @@ class RemoteStore:
         while not self._closed:
             link = await self._connect()
             if link is None:
-                if failures == 1:
-                    logger.warning("no link to the metadata store", reason=self._reason)
+                if failures == PATIENT_FAILURES:
+                    logger.warning(
+                        "no link to the metadata store, still trying",
+                        address=self._address,
+                        reason=self._reason,
+                    )
                 await self._clock.sleep(RETRY_MS[min(failures, len(RETRY_MS) - 1)])
                 failures += 1
                 continue
@@ -216,7 +222,7 @@ class RemoteStore:
         try:
             await self._within(self._connect_timeout_ms, dial)
         except OSError as error:
-            self._reason = str(error)
+            self._reason = error.strerror or str(error)
         except StoreUnavailable:
             self._reason = f"not connected within {self._connect_timeout_ms} ms"
         finally:

@@ -109,7 +109,10 @@ class LogManager:
                 opened.append(directory)
                 found = meta.cluster_id if meta is not None else found
             if not opened:
-                raise DirectoryRefused(f"no log directory can be used: {problems[0][1]}")
+                first, why = problems[0]
+                raise DirectoryRefused(
+                    f"cannot use log directory {first.path}: {why.strerror or why}"
+                )
             for directory, problem in problems:
                 self._unusable(directory, problem)
         except DirectoryRefused:

@@ -116,7 +116,7 @@ def _fence(known: BrokerImage, view: View, gone: frozenset[NodeId] = frozenset()
     them would be all that is eligible, and it may not be the one that comes back whole."""
     elections = broker_leaves(view, known.node_id, lost_tail=False, gone=gone)
     change = _registration(known, fenced=True, in_controlled_shutdown=False)
-    note = Note("broker fenced", {"broker": known.node_id, "epoch": known.epoch})
+    note = elections.note("broker fenced", known, is_warning=True)
     return Decision(None, [*elections.changes, change], [note, *elections.notes])
 
 
@@ -152,7 +152,7 @@ def broker_heartbeat(
         return Decision(response)
     elections = broker_joins(view, known.node_id)
     change = _registration(known, fenced=False, in_controlled_shutdown=False)
-    note = Note("broker unfenced", {"broker": known.node_id, "epoch": known.epoch})
+    note = elections.note("broker unfenced", known)
     response.is_fenced = False
     return Decision(response, [*elections.changes, change], [note, *elections.notes])
 
@@ -166,7 +166,7 @@ def _shut_down(
         return Decision(response)
     elections = broker_leaves(view, known.node_id, lost_tail=False)
     change = _registration(known, fenced=False, in_controlled_shutdown=True)
-    note = Note("controlled shutdown", {"broker": known.node_id, "epoch": known.epoch})
+    note = elections.note("controlled shutdown", known)
     return Decision(response, [*elections.changes, change], [note, *elections.notes])
 
 

@@ -23,7 +23,12 @@ from pykbroker.state.types import NO_LEADER
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from pykbroker.state.controller.image import MetadataImage, PartitionImage, TopicImage
+    from pykbroker.state.controller.image import (
+        BrokerImage,
+        MetadataImage,
+        PartitionImage,
+        TopicImage,
+    )
     from pykbroker.state.types import NodeId
 
 TOPIC_RESOURCE = 2
@@ -38,6 +43,10 @@ class Elections:
         self._plain: Electorate | None = None
         self.changes: list[Change] = []
         self.notes: list[Note] = []
+        self.moved = 0
+        """Partitions that have another leader now."""
+        self.left = 0
+        """Partitions that had a leader and have none now."""
 
     def electorate(self, topic: TopicImage) -> Electorate:
         """Nearly every topic has the cluster's own minimum ISR and no unclean elections."""
@@ -83,9 +92,22 @@ class Elections:
             return None
         key = partition_key(topic.topic_id, index)
         self.changes.append(Change(key, partition_record(topic.topic_id, index, after)))
+        if after.leader != before.leader:
+            self.moved += after.leader != NO_LEADER
+            self.left += after.leader == NO_LEADER
         if is_unclean(before, after):
             self.notes.append(_unclean(topic, index, before, after))
         return after
+
+    def note(self, event: str, broker: BrokerImage, *, is_warning: bool = False) -> Note:
+        """What happened to a broker, and to the leaderships for that. ``is_warning``: where
+        partitions are left without a leader."""
+        fields = {"broker": broker.node_id, "epoch": broker.epoch}
+        if self.moved:
+            fields["leaders_elected"] = self.moved
+        if self.left:
+            fields["without_leader"] = self.left
+        return Note(event, fields, is_warning=is_warning and self.left > 0)
 
 
 def _unclean(topic: TopicImage, index: int, before: PartitionImage, after: PartitionImage) -> Note:

@@ -464,7 +464,7 @@ class TestFailingDirectories:
         manager = await box.start()
         assert [d.path for d in manager.live_directories()] == ["/b"]
         box = ManagerBox(Broken(), paths=("/a",))
-        with pytest.raises(DirectoryRefused, match="no log directory can be used"):
+        with pytest.raises(DirectoryRefused, match="cannot use log directory /a: no"):
             box.manager.acquire()
 
 
