@@ -1,9 +1,11 @@
 """What a broker asks of the records that a producer sends, before it appends them.
 
-Two levels. The header of every batch is always checked, and the checksum. The records are walked
-only where something hangs on them: keys on a compacted topic, each timestamp where the past is
-limited, the contents before recompression, or where the rules ask for it. Nothing is changed
-here: offsets, leader epoch and timestamps are the caller's to set.
+Three levels. The header of every batch is always checked, and the checksum. The timestamps of the
+records are looked at unless the header is as good (``_is_near``): some clients write the last
+one into it, not the newest. The records are walked only where more hangs on them: keys on a
+compacted topic, each timestamp where the past is limited, the contents before recompression, or
+where the rules ask for it. Nothing is changed here: offsets, leader epoch and timestamps are the
+caller's to set.
 
 Errors are Kafka's: CORRUPT_MESSAGE, which producers retry, while the bytes are not what was sent;
 INVALID_RECORD and others, which they do not, once the checksum holds.
@@ -11,7 +13,7 @@ INVALID_RECORD and others, which they do not, once the checksum holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wire.errors import DecodeError, ErrorCode
 from wire.records.batch import (
@@ -48,6 +50,12 @@ if TYPE_CHECKING:
 _LAST_CODEC = int(Compression.ZSTD)
 
 NO_LIMIT_MS = 0x7FFFFFFFFFFFFFFF
+
+FEW_RECORDS = 32
+"""So many are looked at in any case: it costs nothing beside the rest of the request."""
+NEAR_MS = 10_000
+"""A header's newest timestamp that is as near to now is wrong by no more than that, unless a record
+is from the future."""
 
 
 class InvalidRecords(DecodeError):
@@ -137,9 +145,12 @@ def validate(buf: Buffer, rules: Rules, now_ms: int) -> list[ValidBatch]:
         if rules.walk or (compression is not None and compression != header.compression):
             found.append(_walked(buf, pos, header, rules, now_ms))
         else:
+            newest = header.max_timestamp
             if rules.timestamp_type == CREATE_TIME:
-                _check_newest_timestamp(header, rules, now_ms)
-            found.append(ValidBatch(pos, header, header.max_timestamp, None, None))
+                if rules.from_client and not _is_near(header, now_ms):
+                    newest = _newest_timestamp(buf, pos, header, rules)
+                _check_newest_timestamp(newest, rules, now_ms)
+            found.append(ValidBatch(pos, header, newest, None, None))
         pos += LOG_OVERHEAD + header.batch_length
     if not found:
         raise _invalid("no record batch at all")
@@ -210,8 +221,29 @@ def _refuse_unreadable(buf: Buffer, pos: int, problem: CorruptBatch) -> NoReturn
     raise InvalidRecords(code, str(problem), kind=kind) from None
 
 
-def _check_newest_timestamp(header: BatchHeader, rules: Rules, now_ms: int) -> None:
+def _is_near(header: BatchHeader, now_ms: int) -> bool:
+    """Whether the header's newest timestamp may stand, records unseen (decisions/0009)."""
     newest = header.max_timestamp
+    return (
+        -NEAR_MS <= now_ms - newest <= NEAR_MS
+        and header.base_timestamp <= newest
+        and (header.record_count > FEW_RECORDS or header.attributes & COMPRESSION_MASK != 0)
+    )
+
+
+def _newest_timestamp(buf: Buffer, pos: int, header: BatchHeader, rules: Rules) -> int:
+    body: Buffer = buf
+    start, end = pos + RECORDS, pos + LOG_OVERHEAD + header.batch_length
+    try:
+        if header.attributes & COMPRESSION_MASK:
+            body = read_body(buf, pos, header, rules.max_decompressed_bytes)
+            start, end = 0, len(body)
+        return header.base_timestamp + newest_delta(body, start, end, header.record_count)
+    except CorruptBatch as problem:
+        raise _invalid(str(problem)) from None
+
+
+def _check_newest_timestamp(newest: int, rules: Rules, now_ms: int) -> None:
     if newest != NO_TIMESTAMP and (newest < 0 or newest - now_ms > rules.after_max_ms):
         message = _out_of_range(newest, rules, now_ms)
         raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
@@ -251,6 +283,38 @@ def _refuse_timestamps(base: int, deltas: list[int], rules: Rules, now_ms: int) 
     if errors:  # A record may have no timestamp, and that is never out of range.
         message = f"{len(errors)} records have a timestamp out of range"
         raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, errors)
+
+
+def newest_delta(data: Buffer, start: int, end: int, count: int) -> int:
+    """The largest timestamp delta of ``count`` records that fill ``data`` from ``start`` to
+    ``end``. It reads two fields of each record and follows the lengths, nothing else."""
+    view: Any = data
+    pos, newest, signs = start, -1, 0
+    try:
+        for _ in range(count):
+            if (n := view[pos]) > 127:
+                if (more := view[pos + 1]) < 128:
+                    n += (more << 7) - 128
+                    pos += 1
+                else:
+                    n, pos = read_uvarint(view, pos)
+                    pos -= 1
+            if (delta := view[pos + 2]) > 127:  # behind the attributes
+                if (more := view[pos + 3]) < 128:
+                    delta += (more << 7) - 128
+                else:
+                    delta = read_uvarint(view, pos + 2)[0]
+            if delta > newest and not delta & 1:
+                newest = delta
+            signs |= n
+            pos += 1 + (n >> 1)
+    except IndexError:
+        raise CorruptBatch("a record reaches past the end of its batch") from None
+    if pos != end or signs & 1:
+        raise CorruptBatch(f"the last record ends at {pos - start}, the batch at {end - start}")
+    if newest < 0:  # None is as late as the base, which is usual for the first one at least.
+        return max(walk_records(bytes(view[start:end]), count)[0])
+    return newest >> 1
 
 
 def walk_records(data: bytes, count: int) -> tuple[list[int], list[int]]:

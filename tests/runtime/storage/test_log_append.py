@@ -22,7 +22,7 @@ from wire.records.batch import (
     verify_crc,
 )
 from wire.records.legacy import encode_message_set
-from wire.records.record import ControlType, Record, control_batch, decode_records
+from wire.records.record import ControlType, Record, build_batch, control_batch, decode_records
 
 DAY_MS = 86_400_000
 
@@ -160,6 +160,20 @@ def test_a_header_that_lies_about_its_newest_timestamp_is_set_right() -> None:
     box = LogBox(cleanup_policy="compact")
     assert box.log.append_as_leader(data, 0, START_MS).max_timestamp == START_MS
     assert read_header(stored(box)).max_timestamp == START_MS
+
+
+@pytest.mark.parametrize("codec", range(5))
+def test_the_last_records_time_in_the_header_misleads_no_search_by_time(codec: int) -> None:
+    early = START_MS - 3_600_000
+    times = (early, early + 500, early + 100)
+    records = [Record(i, at, value=b"v") for i, at in enumerate(times)]
+    data = build_batch(records, compression=codec)
+    set_max_timestamp(data, 0, early + 100, 0)
+    box = LogBox()
+    assert box.log.append_as_leader(data, 0, START_MS).max_timestamp == early + 500
+    verify_crc(stored(box))
+    found = box.log.offset_for_timestamp(early + 200)
+    assert (found.offset, found.timestamp) == (1, early + 500)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd", "uncompressed"])

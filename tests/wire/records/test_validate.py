@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -34,9 +35,12 @@ from wire.records.record import (
     encode_record,
 )
 from wire.records.validate import (
+    FEW_RECORDS,
+    NEAR_MS,
     InvalidRecords,
     Rules,
     in_format_2,
+    newest_delta,
     recompress,
     timestamp_of_max,
     validate,
@@ -252,23 +256,68 @@ def test_no_timestamp_is_never_out_of_range(rules: Rules) -> None:
 
 
 def test_a_negative_newest_timestamp_is_refused() -> None:
-    batch = build_batch(some_records())
-    set_max_timestamp(batch, 0, -2, 0)
+    batch = build_batch([Record(timestamp=-2)])
     assert refused(batch).error_code == ErrorCode.INVALID_TIMESTAMP
+
+
+def timed(*timestamps: int, codec: int = 0, newest: int) -> bytearray:
+    """A batch of such records, whose header says ``newest``."""
+    records = [Record(i, at, value=b"v") for i, at in enumerate(timestamps)]
+    batch = build_batch(records, compression=codec)
+    set_max_timestamp(batch, 0, newest, 0)
+    return batch
+
+
+@BOTH
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("distance", [-HOUR, HOUR])
+def test_a_wrong_newest_timestamp_is_seen_where_it_is_far_from_now(
+    rules: Rules, codec: int, distance: int
+) -> None:
+    then = NOW + distance
+    for first, second in ((then + 5, then), (then, then + 70), (then, then + 10**6), (then, 0)):
+        for newest in (then - 1, then + 1, first - 1, 0):
+            batch = timed(first, second, codec=codec, newest=newest)
+            (valid,) = validate(batch, rules, NOW)
+            assert valid.max_timestamp == max(first, second)
+            assert valid.header.max_timestamp == newest
+
+
+def test_a_few_records_are_always_looked_at() -> None:
+    (valid,) = validate(timed(NOW, NOW - 5, newest=NOW - 5), LENIENT, NOW)
+    assert valid.max_timestamp == NOW
+
+
+@pytest.mark.parametrize(("codec", "count"), [(0, FEW_RECORDS + 1), (Compression.LZ4, 2)])
+def test_a_header_near_to_now_may_stand(codec: int, count: int) -> None:
+    records = [NOW, *[NOW - NEAR_MS] * (count - 1)]
+    near, far = NOW - NEAR_MS, NOW - NEAR_MS - 1
+    # Where its base is later than its newest, the header is wrong for certain.
+    for newest, found in ((near, NOW), (far, NOW), (NOW, NOW), (NOW + 1, NOW + 1)):
+        batch = timed(*records, codec=codec, newest=newest)
+        assert validate(batch, LENIENT, NOW)[0].max_timestamp == found
+        assert validate(batch, WALKED, NOW)[0].max_timestamp == NOW
+    early = timed(*reversed(records), codec=codec, newest=near)
+    assert validate(early, LENIENT, NOW)[0].max_timestamp == near
+    assert validate(early, LENIENT, NOW + 1)[0].max_timestamp == NOW
+
+
+def test_the_future_is_limited_for_what_records_say() -> None:
+    strict = Rules(after_max_ms=HOUR)
+    batch = timed(NOW + HOUR + 1, NOW, newest=NOW)
+    assert refused(batch, strict).error_code == ErrorCode.INVALID_TIMESTAMP
+    assert validate(timed(NOW, NOW - 1, newest=NOW + HOUR + 1), strict, NOW)
+
+
+def test_coordinators_are_believed() -> None:
+    batch = timed(5, 4, newest=4)
+    assert validate(batch, Rules(from_client=False), NOW)[0].max_timestamp == 4
 
 
 def test_timestamps_do_not_matter_where_the_broker_sets_them() -> None:
     for walk in (True, False):
         rules = Rules(timestamp_type=LOG_APPEND_TIME, before_max_ms=1, after_max_ms=1, walk=walk)
         assert validate(build_batch([Record(timestamp=0)]), rules, NOW)
-
-
-def test_a_wrong_newest_timestamp_is_found_by_the_walk() -> None:
-    batch = build_batch(some_records())
-    set_max_timestamp(batch, 0, NOW - 1, 0)
-    (valid,) = validate(batch, WALKED, NOW)
-    assert valid.max_timestamp == BASE_TIMESTAMP + 400
-    assert valid.header.max_timestamp == NOW - 1
 
 
 def test_compacted_topics_want_keys() -> None:
@@ -314,7 +363,9 @@ def test_only_the_walk_sees_broken_records_below_a_sound_checksum(codec: int) ->
         encoded(two, one),
     ):
         batch = with_body(body, 2, codec)
-        assert validate(batch, LENIENT, NOW)
+        # A producer of today and many records: nothing of them is looked at.
+        if codec:
+            assert validate(batch, LENIENT, NOW)
         assert refused(batch, WALKED).error_code == ErrorCode.INVALID_RECORD
     assert validate(with_body(encoded(one, two), 2, codec), WALKED, NOW)
 
@@ -350,13 +401,61 @@ def test_long_and_headed_records_are_walked_like_short_ones() -> None:
     assert keyless == []
 
 
+    packed = b"before" + body
+    assert newest_delta(packed, 6, len(packed), 100) == 99 * 10**6
+
+
+@pytest.mark.parametrize(
+    ("deltas", "newest"),
+    [((0, 5, 3), 5), ((0, 63, 64), 64), ((-1, -5), -1), ((-1, 0), 0), ((0, 8191, 8192), 8192)],
+)
+def test_the_newest_is_found_whatever_its_length_and_sign(
+    deltas: tuple[int, ...], newest: int
+) -> None:
+    records = [Record(i, BASE_TIMESTAMP + delta) for i, delta in enumerate(deltas)]
+    body = encoded(*records)
+    assert newest_delta(body, 0, len(body), len(records)) == newest
+
+
+@given(records=record_lists())
+def test_all_ways_find_the_same_newest_timestamp(records: list[Record]) -> None:
+    batch = build_batch(records)
+    deltas, _ = walk_records(bytes(batch[RECORDS:]), len(records))
+    assert newest_delta(batch, RECORDS, len(batch), len(records)) == max(deltas)
+
+
+@given(place=st.integers(RECORDS, 400), value=st.integers(0, 255))
+def test_what_is_whole_to_the_walk_is_whole_to_the_search_for_the_newest(
+    place: int, value: int
+) -> None:
+    batch = build_batch(some_records())
+    batch[min(place, len(batch) - 1)] = value
+    try:
+        deltas, _ = walk_records(bytes(batch[RECORDS:]), 5)
+    except CorruptBatch:
+        with contextlib.suppress(CorruptBatch):
+            newest_delta(batch, RECORDS, len(batch), 5)
+        return
+    assert newest_delta(batch, RECORDS, len(batch), 5) == max(deltas)
+
+
 @given(st.binary(max_size=60), st.integers(1, 4))
 def test_noise_is_refused_or_holds_records(noise: bytes, count: int) -> None:
     try:
         deltas, _ = walk_records(noise, count)
     except DecodeError:
+        with contextlib.suppress(CorruptBatch):
+            newest_delta(noise, 0, len(noise), count)
         return
     assert len(deltas) == count
+    assert newest_delta(noise, 0, len(noise), count) == max(deltas)
+
+
+def test_a_length_that_is_negative_ends_the_search() -> None:
+    body = bytearray(encoded(Record(0, BASE_TIMESTAMP), Record(1, BASE_TIMESTAMP)))
+    body[0] |= 1
+    with pytest.raises(CorruptBatch):
+        newest_delta(body, 0, len(body), 2)
 
 
 @given(place=st.integers(RECORDS, 150), value=st.integers(0, 255))
