@@ -17,5 +17,6 @@ USER appuser
 WORKDIR /home/appuser
 EXPOSE 9092
 VOLUME ["/var/lib/kafka/data", "/etc/kafka/secrets", "/mnt/shared/config"]
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --start-interval=500ms CMD ["pykbroker-health"]
+# One interval from the first moment: not every builder and engine knows --start-interval.
+HEALTHCHECK --interval=2s --timeout=5s --retries=15 CMD ["pykbroker-health"]
 CMD ["/etc/kafka/docker/run"]

@@ -29,12 +29,13 @@ help:
 	@echo "make bench-failover what clients notice of a leader that dies"
 	@echo "make compat      stock clients of every language against pykbroker (ARGS=... for compat run)"
 	@echo "make test-compat the tests of the drivers in other languages (needs their toolchains)"
+	@echo "make image-test  the container's image: built, run, Testcontainers' own modules (needs dockerd)"
 	@echo "make compat-reference the same against Apache Kafka, and both compared raw"
 	@echo "make bench       brokers under the same loads, as ratios (ARGS='--quick', '--only produce')"
 	@echo "make bench-start start-up time and memory at rest"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat compat compat-reference bench etcd etcd-debian prometheus-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat image-test compat compat-reference bench etcd etcd-debian prometheus-debian lock clean
 
 setup: $(STAMP)
 
@@ -137,6 +138,10 @@ $(VENV)/.bench: requirements/bench.txt $(STAMP)
 # The drivers of compat/ in other languages, built where their toolchains are.
 test-compat: setup
 	$(BIN)/python -m pytest -m compat tests/compat --timeout=1800 $(ARGS)
+
+# Root, and of Debian: docker.io, docker-compose, mmdebstrap; the toolchains of the four languages.
+image-test: setup
+	$(BIN)/python -m pytest -m image tests/image --timeout=1800 $(ARGS)
 
 # Needs Go, which knows where from: two to three minutes.
 etcd: .etcd/$(ETCD_VERSION)/etcd

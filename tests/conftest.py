@@ -28,10 +28,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked ``compat`` runs when it is asked for: ``-m compat``."""
-    if "compat" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("compat")]
+    """What is marked ``compat`` or ``image`` runs when it is asked for: ``-m compat``."""
+    asked = config.option.markexpr
+    slow = [name for name in ("compat", "image") if name not in asked]
+    left_out = [item for item in items if any(map(item.get_closest_marker, slow))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
