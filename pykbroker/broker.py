@@ -402,14 +402,14 @@ class Broker:
             return None
         from pykbroker.edges.http import HttpServer
         from pykbroker.edges.listener import bind
-        from pykbroker.runtime.figures.broker import LoopLag
+        from pykbroker.runtime.figures.broker import watch
         from pykbroker.runtime.pages import pages
 
         host = self._configured.bound[0].host or ""
-        lag = LoopLag(self._world.clock)
-        routes = pages(services, self.connections, lag, self._world.workers)
+        watching = watch(services, self.connections)
+        routes = pages(services, self.connections, watching, self._world.workers)
         server = HttpServer(bind(host, self._http_port), routes)
-        tasks.start_soon(lag.run)
+        tasks.start_soon(watching.run)
         tasks.start_soon(server.run)
         return format_address(host or "localhost", server.port)
 

@@ -19,7 +19,7 @@ from wire.schema import Request, Response
 
 if TYPE_CHECKING:
     from pykbroker.ports import Peer
-    from pykbroker.runtime.request_times import RequestTiming
+    from pykbroker.runtime.request_counts import RequestTiming
     from pykbroker.runtime.services import Services
 
 R = TypeVar("R", bound=Request)

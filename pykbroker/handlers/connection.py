@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pykbroker.handlers.connections import Connections
     from pykbroker.ports import Peer, TimerHandle, Transport
-    from pykbroker.runtime.request_times import RequestTiming
+    from pykbroker.runtime.request_counts import RequestTiming
     from pykbroker.runtime.services import Services
     from wire.schema import Buffer, Request
 
@@ -46,6 +46,15 @@ FLUSH_FROM_BYTES = 256 * 1024
 JOIN_BELOW_BYTES = 4 * 1024
 _HEAD = Struct(">ii")
 _FLEXIBLE_HEAD = Struct(">iiB")
+
+
+class ListenerCounts:
+    """What the connections of one listener have done since the start."""
+
+    __slots__ = ("bytes_in", "bytes_out", "closed", "opened", "requests")
+
+    def __init__(self) -> None:
+        self.opened = self.closed = self.requests = self.bytes_in = self.bytes_out = 0
 
 
 class Slot:
@@ -64,7 +73,13 @@ class ClientConnection:
     """What the listener drives; see ``ports.ConnectionProtocol``."""
 
     def __init__(
-        self, broker: Services, table: Connections, transport: Transport, peer: Peer, number: int
+        self,
+        broker: Services,
+        table: Connections,
+        transport: Transport,
+        peer: Peer,
+        number: int,
+        counts: ListenerCounts,
     ) -> None:
         self.client = Connection(peer, number)
         self.last_active_ms = broker.clock.monotonic_ms()
@@ -75,6 +90,7 @@ class ClientConnection:
         and while nothing is read."""
         self._broker = broker
         self._table = table
+        self._counts = counts
         self._transport = transport
         self._reader = FrameReader(table.max_request_bytes)
         self._frames: deque[memoryview] = deque()
@@ -106,6 +122,7 @@ class ClientConnection:
             return
         self._read_ns = self._broker.clock.monotonic_ns()
         self.last_active_ms = self._read_ns // 1_000_000
+        self._counts.bytes_in += size
         try:
             frames = self._reader.buffer_updated(size)
         except FrameError as error:
@@ -114,6 +131,7 @@ class ClientConnection:
             self.frame_since_ms = -1
         elif frames or self.frame_since_ms < 0:
             self.frame_since_ms = self.last_active_ms
+        self._counts.requests += len(frames)
         self._frames.extend(frames)
         self._turn()
 
@@ -380,7 +398,9 @@ class ClientConnection:
                 self._timed.append(slot.context)
         if self._out:
             out, self._out = self._out, []
-            self._answered_bytes = self._answered_bytes - sum(map(len, out)) if slots else 0
+            size = sum(map(len, out)) if slots else self._answered_bytes
+            self._answered_bytes -= size
+            self._counts.bytes_out += size
             if not self._timed:
                 self._transport.write(out)
                 return

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pykbroker.handlers.admission import Admissions
-from pykbroker.handlers.connection import ClientConnection
+from pykbroker.handlers.connection import ClientConnection, ListenerCounts
 from pykbroker.runtime.request_counts import RequestCounts
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Connections:
         self._sweeper: TimerHandle | None = None
         self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
         self.refused = 0
-        self.opened: dict[str, int] = {}
-        """By listener, since the start."""
+        self.listeners: dict[str, ListenerCounts] = {}
         self.requests = RequestCounts()
         self.admissions = Admissions(broker)
 
@@ -43,16 +42,23 @@ class Connections:
 
     def connect(self, transport: Transport, peer: Peer) -> ClientConnection:
         self._number += 1
-        member = ClientConnection(self._broker, self, transport, peer, self._number)
+        counts = self.listeners.get(peer.listener)
+        if counts is None:
+            counts = self.listeners[peer.listener] = ListenerCounts()
+        counts.opened += 1
+        member = ClientConnection(self._broker, self, transport, peer, self._number, counts)
         self._members.add(member)
-        self.opened[peer.listener] = self.opened.get(peer.listener, 0) + 1
         self.admissions.opened(member, self._members)
         if self._sweeper is None:
             self._arm()
         return member
 
-    def open_by_listener(self) -> dict[str, int]:
-        return dict(Counter(member.client.peer.listener for member in self._members))
+    def by_software(self) -> Counter[tuple[str, str, str]]:
+        """Open connections by listener, and by the name and version that the client gave."""
+        clients = (member.client for member in self._members)
+        return Counter(
+            (c.peer.listener, c.client_software_name, c.client_software_version) for c in clients
+        )
 
     def is_privileged(self, listener: str) -> bool:
         """Whether other brokers connect there: to brokers, or to a controller."""
@@ -60,6 +66,8 @@ class Connections:
         return listener == listeners.inter_broker or listeners.is_controller(listener)
 
     def forget(self, member: ClientConnection) -> None:
+        if member in self._members:
+            self.listeners[member.client.peer.listener].closed += 1
         self._members.discard(member)
         self._full.discard(member)
         self.admissions.closed(member)

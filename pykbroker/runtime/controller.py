@@ -18,7 +18,14 @@ import anyio
 
 from pykbroker.log import get_logger
 from pykbroker.ports import Compare, Delete, Put, StoreUnavailable
-from pykbroker.runtime.controller_batch import Batch, NotController, OutcomeUnknown, Pending
+from pykbroker.runtime.controller_batch import (
+    Batch,
+    ControllerCounts,
+    Elected,
+    NotController,
+    OutcomeUnknown,
+    Pending,
+)
 from pykbroker.runtime.waiters import Bell
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.brokers import next_to_settle, settle
@@ -71,6 +78,7 @@ class Controller:
         self.news = Bell(clock)
         """Rung when requests begin to be taken here, and by whoever knows of another controller."""
         self.node_id = node_id
+        self.counts = ControllerCounts()
         self._is_open = False
         self._store = store
         self._follower = follower
@@ -105,7 +113,7 @@ class Controller:
             raise NotController
         if len(self._queue) >= QUEUE_LIMIT:
             raise KafkaError(ErrorCode.THROTTLING_QUOTA_EXCEEDED, "The controller is overloaded.")
-        pending = Pending(request, deadline_ms, charge)
+        pending = Pending(request, deadline_ms, charge, self._clock.monotonic_ns())
         self._queue.append(pending)
         self._work.set()
         return await pending.result()
@@ -211,6 +219,7 @@ class Controller:
 
     async def _turn(self, lease: Lease) -> None:
         """Decide what there is to decide, write it, answer."""
+        begun_ns = self._clock.monotonic_ns()
         batch = Batch(self._follower.replay, self._settings, self._rng)
         limit = self._store.max_operations - 1
         self._keep_house(batch)
@@ -220,6 +229,9 @@ class Controller:
             if not self._decide(batch, pending, limit):
                 break
             taken.append(self._queue.popleft())
+            self.counts.started += 1
+            self.counts.waited.add(begun_ns - pending.since_ns, begun_ns)
+        elected = Elected(batch.changes.values(), self._image)
         try:
             await self._write(batch, lease, limit)
         except _DecideAgain:
@@ -234,6 +246,10 @@ class Controller:
                 if not pending.is_done:
                     pending.refuse(KafkaError(code, None))
             raise
+        now_ns = self._clock.monotonic_ns()
+        self.counts.written(elected, now_ns - begun_ns, now_ns)
+        if taken or batch.changes:
+            self.counts.turns.add(now_ns - begun_ns, now_ns)
         for note in batch.notes:
             log = logger.warning if note.is_warning else logger.info
             log(note.event, **note.fields)
@@ -251,6 +267,7 @@ class Controller:
             pending.refuse(error)
             return True
         except Exception as error:
+            self.counts.errors += 1
             logger.error("decision failed", api_key=pending.request.api_key, error=error)
             pending.refuse(KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, None))
             return True

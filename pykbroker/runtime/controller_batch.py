@@ -1,4 +1,6 @@
-"""The controller's queue and what it makes of it: requests, decided together, written together."""
+"""The controller's queue and what it makes of it: requests, decided together, written together,
+and counted.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from pykbroker.runtime.distribution import Timings
 from pykbroker.state.controller.decision import Decision, Note, View
+from pykbroker.state.controller.elections import is_unclean
+from pykbroker.state.controller.replay import partition_image
+from pykbroker.state.types import NO_LEADER, TopicId
+from wire.messages.metadata_records import PartitionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Random
     from pykbroker.state.controller.facts import Change
+    from pykbroker.state.controller.image import MetadataImage
     from pykbroker.state.controller.replay import Replay
     from pykbroker.state.errors import KafkaError
     from wire.schema import Request
@@ -30,12 +38,18 @@ class OutcomeUnknown(NotController):
 class Pending:
     """A request in the controller's queue. Completed once, with a response or an error."""
 
-    __slots__ = ("_done", "_error", "_response", "charge", "deadline_ms", "request")
+    __slots__ = ("_done", "_error", "_response", "charge", "deadline_ms", "request", "since_ns")
 
     def __init__(
-        self, request: Request, deadline_ms: int, charge: Callable[[int], None] | None
+        self,
+        request: Request,
+        deadline_ms: int,
+        charge: Callable[[int], None] | None,
+        since_ns: int = 0,
     ) -> None:
+        """``since_ns``: when it came."""
         self.request = request
+        self.since_ns = since_ns
         self.deadline_ms = deadline_ms
         self.charge = charge
         self._done = anyio.Event()
@@ -119,3 +133,45 @@ class Batch:
         assert self.decisions == 1
         for start in range(0, len(self.in_order), limit):
             yield self.in_order[start : start + limit]
+
+
+class Elected:
+    """The leaders that some changes replace, and how many of these may not have had everything."""
+
+    __slots__ = ("leaders", "unclean")
+
+    def __init__(self, changes: Iterable[Change], image: MetadataImage) -> None:
+        self.leaders = self.unclean = 0
+        for change in changes:
+            record = change.value
+            if not isinstance(record, PartitionRecord):
+                continue
+            topic = image.topic_by_id(TopicId(record.topic_id))
+            if topic is None or record.partition_id >= len(topic.partitions):
+                continue  # It has just been created: nobody led it.
+            before = topic.partitions[record.partition_id]
+            if record.leader not in (before.leader, NO_LEADER):
+                self.leaders += 1
+                self.unclean += is_unclean(before, partition_image(record))
+
+
+class ControllerCounts:
+    """What the controller of this process has done since its start."""
+
+    def __init__(self) -> None:
+        self.elections = Timings()
+        """From the decision until it was written."""
+        self.unclean_elections = 0
+        self.waited = Timings()
+        """Requests in the queue."""
+        self.turns = Timings()
+        """In which something was decided or written."""
+        self.started = 0
+        """Requests that were looked at."""
+        self.errors = 0
+        """Decisions that failed unexpectedly."""
+
+    def written(self, elected: Elected, took_ns: int, now_ns: int) -> None:
+        self.unclean_elections += elected.unclean
+        if elected.leaders:
+            self.elections.add(took_ns, now_ns, elected.leaders)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock
     from pykbroker.runtime.broker_link import BrokerLinks
     from pykbroker.runtime.controller import Controller
+    from pykbroker.runtime.controller_batch import ControllerCounts
     from pykbroker.runtime.forwarding import Forwarding
     from pykbroker.runtime.metadata import MetadataFollower
     from pykbroker.state.controller.image import MetadataDelta
@@ -59,6 +60,11 @@ class ControllerClient:
         self._forwarding: Forwarding | None = None
         if follower is not None:
             follower.images.subscribe(self._metadata_changed)
+
+    @property
+    def counts(self) -> ControllerCounts:
+        """Of the controller in this process."""
+        return self._controller.counts
 
     async def call(
         self,

@@ -106,6 +106,24 @@ class Unanswered:
         self.cancel: Callable[[], None] | None = None
 
 
+class LoadTimes:
+    """How long shards took to load, in milliseconds, since the start."""
+
+    __slots__ = ("count", "longest_ms", "total_ms")
+
+    def __init__(self) -> None:
+        self.count = self.total_ms = self.longest_ms = 0
+
+    def add(self, took_ms: int) -> None:
+        self.count += 1
+        self.total_ms += took_ms
+        self.longest_ms = max(self.longest_ms, took_ms)
+
+    @property
+    def mean_ms(self) -> float:
+        return self.total_ms / self.count if self.count else 0.0
+
+
 class LedShard(Generic[S]):
     """One shard while its partition is led. ``log`` and ``shard`` are there once loading began;
     offsets below ``position`` are replayed."""
@@ -119,6 +137,7 @@ class LedShard(Generic[S]):
         self.position = 0
         self.has_begun = False
         """To be loaded."""
+        self.begun_ms = 0
         self.is_active = False
         self.has_failed = False
         self.after_load: list[Callable[[S, Instant], Decision]] = []
@@ -142,6 +161,7 @@ class CoordinatorRuntime(Generic[S]):
         self._make_shard = make_shard
         self._commit_timeout_ms = commit_timeout_ms
         self._led: dict[int, LedShard[S]] = {}
+        self.loads = LoadTimes()
 
     # Leadership.
 
@@ -188,6 +208,7 @@ class CoordinatorRuntime(Generic[S]):
         try:
             if not led.has_begun:
                 led.has_begun = True
+                led.begun_ms = self._clock.monotonic_ms()
                 led.log, led.shard = led.open_log(), self._make_shard()
                 led.position = led.log.start_offset
             if led.position < led.log.end_offset:
@@ -214,6 +235,7 @@ class CoordinatorRuntime(Generic[S]):
     def _activate(self, led: LedShard[S]) -> None:
         led.is_active = True
         now = self._now()
+        self.loads.add(now.monotonic_ms - led.begun_ms)
         self._carry_out(led, led.shard.loaded(now), now)
         for operation in led.after_load:
             self._carry_out(led, operation(led.shard, now), now)

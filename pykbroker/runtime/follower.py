@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.purgatory import Wakeups
     from pykbroker.runtime.throttles import Throttles
     from pykbroker.runtime.traffic import Traffic
+    from pykbroker.state.types import TopicPartition
     from wire.messages.fetch import FetchResponse, PartitionData
     from wire.schema import Request
 
@@ -181,6 +182,26 @@ class Fetcher:
         self._was_interrupted = self._is_interruption_due = False
         self._not_again_before_ms = 0
         self._failures = 0
+        self.fetches = 0
+        """Answered ones."""
+
+    @property
+    def client_id(self) -> str:
+        """As Kafka names its fetchers."""
+        return f"ReplicaFetcherThread-{self.number}-{self.leader}"
+
+    def lags(self) -> list[tuple[TopicPartition, int]]:
+        """How many records each replica is behind, of which that is known."""
+        return [
+            (self._partitions[followed.key].topic_partition, followed.lag)
+            for followed in self._plan.followed()
+            if followed.lag is not None
+        ]
+
+    @property
+    def failed_count(self) -> int:
+        """Replicas that are fetched no more until they are followed anew."""
+        return self._plan.failed_count
 
     def _open_link(self) -> Link:
         return self._followers.links.open(self.leader, f"fetcher-{self.number}")
@@ -327,6 +348,7 @@ class Fetcher:
             return None
         finally:
             self._is_asking = self._was_interrupted = False
+        self.fetches += 1
         code = ErrorCode(response.error_code)
         if self._plan.answered(response.session_id, code):
             return response

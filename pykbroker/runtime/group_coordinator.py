@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from pykbroker.config.settings import DynamicSettings
     from pykbroker.ports import Clock, Random
     from pykbroker.runtime.controller_client import ControllerClient
-    from pykbroker.runtime.coordinator import CoordinatorRuntime, Waiter
+    from pykbroker.runtime.coordinator import CoordinatorRuntime, LoadTimes, Waiter
     from pykbroker.runtime.coordinator_log import PartitionCoordinatorLog
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.partition import Partition
     from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.state.controller.image import MetadataDelta
     from pykbroker.state.coordinator import Decision, Instant
+    from pykbroker.state.group.counts import GroupCounts
     from pykbroker.state.group.joining import Joiner
     from pykbroker.state.group.shard import GroupShard
     from wire.messages.create_topics import CreatableTopic
@@ -68,6 +69,12 @@ class GroupCoordinator:
         images.subscribe(self._metadata_changed)
 
     @cached_property
+    def counts(self) -> GroupCounts:
+        from pykbroker.state.group.counts import GroupCounts
+
+        return GroupCounts()
+
+    @cached_property
     def _runtime(self) -> CoordinatorRuntime[GroupShard]:
         """From the first request, or the first partition that is led."""
         from pykbroker.runtime.coordinator import CoordinatorRuntime
@@ -83,7 +90,7 @@ class GroupCoordinator:
         from pykbroker.state.group.config import group_config
         from pykbroker.state.group.shard import GroupShard
 
-        return GroupShard(group_config(self._settings.current), self._rng)
+        return GroupShard(group_config(self._settings.current), self._rng, self.counts)
 
     def _definition(self) -> CreatableTopic:
         from wire.messages.create_topics import CreatableTopic, CreatableTopicConfig
@@ -127,6 +134,10 @@ class GroupCoordinator:
     def shards(self) -> Iterable[GroupShard]:
         """Those that serve, for whoever counts groups and offsets."""
         return self._runtime.active()
+
+    @property
+    def loads(self) -> LoadTimes:
+        return self._runtime.loads
 
     # Requests.
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
-from pykbroker.runtime.figures.table import FAMILIES, LISTENER, Family
+from pykbroker.runtime.figures.process import process_samples
+from pykbroker.runtime.figures.table import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ def render(samples: list[Sample], accept: str) -> tuple[str, bytes]:
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import choose_encoder
 
-    metrics = _metrics(samples)
+    metrics = _metrics([*samples, *process_samples()])
 
     class Collector:
         def collect(self) -> Iterable[Metric]:
@@ -67,7 +68,7 @@ def _metrics(samples: list[Sample]) -> Iterable[Metric]:
         series[labels] = series.get(labels, 0) + value
     made = []
     for name, series in values.items():
-        family = FAMILIES.get(name) or _of_a_listener(name)
+        family = family_of(name)
         is_counter = family.type == "counter"
         # The formats know counters by their ending; what is Kafka's own _count has no type there.
         type_ = "unknown" if is_counter and not name.endswith("_total") else family.type
@@ -76,12 +77,3 @@ def _metrics(samples: list[Sample]) -> Iterable[Metric]:
             metric.add_sample(name, dict(zip(family.labels, labels, strict=False)), value)
         made.append(metric)
     return made
-
-
-def _of_a_listener(name: str) -> Family:
-    """Its name has a listener's in it."""
-    for known, family in FAMILIES.items():
-        before, _, after = known.partition(LISTENER)
-        if after and name.startswith(before) and name.endswith(after):
-            return family
-    raise KeyError(name)

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pykbroker.ports import Workers
-    from pykbroker.runtime.figures.broker import Clients, LoopLag
+    from pykbroker.runtime.figures.broker import Clients, Watch
     from pykbroker.runtime.services import Services
 
 TEXT = "text/plain; charset=utf-8"
 
 
 def pages(
-    broker: Services, clients: Clients, lag: LoopLag, workers: Workers
+    broker: Services, clients: Clients, watch: Watch, workers: Workers
 ) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Page]]]:
     async def metrics(headers: Mapping[str, str]) -> Page:
-        found = await collect(samples(broker, clients, lag), broker.clock)
+        found = await collect(samples(broker, clients, watch), broker.clock)
         accept = headers.get("accept", "")
         content_type, body = await workers.run(render, found, accept)
         return Page(200, content_type, body)

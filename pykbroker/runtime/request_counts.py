@@ -1,20 +1,111 @@
-"""How many requests of each API and version were answered, and with which error codes.
+"""What requests of each API count: how many, with which error codes, how long, how large.
 
-Counted for every answer, so it has to be cheap: one dictionary for the request, and for each class
-of response a walk over those of its parts that have an error code.
+Errors are counted for every answer, so that has to be cheap: one dictionary for the request, and
+for each class of response a walk over those of its parts that have an error code.
+
+Timing a request costs a tenth of a small one, so of an API that is asked often only some are
+timed: between 50 and 200 a second, each with the weight of those that it stands for. Quantiles are
+over the last five minutes in which the API was asked.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.runtime.request_times import RequestTimes
+from pykbroker.runtime.distribution import Distribution
+from wire.apis import API_BY_KEY
 from wire.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wire.schema import Response, Struct
+
+SOON_NS, LATE_NS = 5_000_000, 20_000_000
+MAX_STRIDE = 256
+TIMES = ("total", "requestqueue", "local", "remote", "responsequeue", "responsesend", "throttle")
+"""In microseconds; behind them stands the size of the request, in bytes."""
+
+
+class RequestTiming:
+    """The moments of one request that is timed, in nanoseconds of the monotonic clock."""
+
+    __slots__ = (
+        "api_key",
+        "arrived_ns",
+        "begun_ns",
+        "handled_ns",
+        "ready_ns",
+        "throttle_ms",
+        "weight",
+    )
+
+    def __init__(self, api_key: int, weight: int, arrived_ns: int, begun_ns: int) -> None:
+        self.api_key = api_key
+        self.weight = weight
+        self.arrived_ns = arrived_ns
+        self.begun_ns = begun_ns
+        self.handled_ns = 0
+        """When its handler left it waiting; 0 where it was answered at once."""
+        self.ready_ns = 0
+        self.throttle_ms = 0
+
+
+class _Pace:
+    """Which requests of one API are timed: every ``stride``-th, about."""
+
+    __slots__ = ("last_ns", "random", "stride")
+
+    def __init__(self) -> None:
+        self.last_ns = -LATE_NS
+        self.random = 1
+        self.stride = 1
+
+
+class RequestTimes:
+    def __init__(self) -> None:
+        self.left = [1] * (max(API_BY_KEY) + 1)
+        """By API key: how many requests until one is timed. Whoever takes one down to 0 asks
+        ``begin``."""
+        self._paces: dict[int, _Pace] = {}
+        self.distributions: dict[tuple[int, bool], Distribution] = {}
+        """By API key and whether it was another broker's fetch: the times, and the size."""
+
+    def begin(self, api_key: int, arrived_ns: int, now_ns: int) -> RequestTiming:
+        pace = self._paces.get(api_key)
+        if pace is None:
+            pace = self._paces[api_key] = _Pace()
+        weight = pace.stride
+        since_ns, pace.last_ns = now_ns - pace.last_ns, now_ns
+        if since_ns < SOON_NS:
+            pace.stride = min(MAX_STRIDE, weight * 2)
+        elif since_ns > LATE_NS:
+            pace.stride = max(1, weight // 2)
+        # Not evenly, or of requests that come in turns always the same would be timed.
+        pace.random = pace.random * 1_103_515_245 + 12_345 & 0x7FFF_FFFF
+        self.left[api_key] = 1 + (pace.random >> 8) % (2 * pace.stride - 1)
+        return RequestTiming(api_key, weight, arrived_ns, now_ns)
+
+    def done(
+        self, timing: RequestTiming, size: int, begun_ns: int, sent_ns: int, *, is_broker: bool
+    ) -> None:
+        """Its response was handed on from ``begun_ns`` to ``sent_ns``."""
+        key = (timing.api_key, is_broker)
+        distribution = self.distributions.get(key)
+        if distribution is None:
+            distribution = self.distributions[key] = Distribution()
+        handled_ns = timing.handled_ns or timing.ready_ns
+        spans_ns = (
+            sent_ns - timing.arrived_ns,
+            timing.begun_ns - timing.arrived_ns,
+            handled_ns - timing.begun_ns,
+            timing.ready_ns - handled_ns,
+            begun_ns - timing.ready_ns,
+            sent_ns - begun_ns,
+            timing.throttle_ms * 1_000_000,
+        )
+        values = [*(max(0, span_ns) // 1000 for span_ns in spans_ns), size]
+        distribution.add(values, timing.weight, sent_ns)
 
 
 class Answered:

@@ -109,6 +109,17 @@ class FetchPlan:
     def get(self, key: Key) -> Followed | None:
         return self._followed.get(key)
 
+    def followed(self) -> list[Followed]:
+        return list(self._followed.values())
+
+    @property
+    def failed_count(self) -> int:
+        """Of those that were given up."""
+        return sum(
+            one.position is None and one.due_ms is None and one.key not in self.unplaced
+            for one in self._followed.values()
+        )
+
     def is_current(self, followed: Followed) -> bool:
         return self._followed.get(followed.key) is followed
 

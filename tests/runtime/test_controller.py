@@ -77,6 +77,20 @@ async def test_the_first_process_takes_the_office_and_counts_it() -> None:
         assert image.cluster_id == "cluster"
 
 
+async def test_what_is_asked_is_counted_with_its_wait() -> None:
+    world = World(1)
+    async with running(world.one):
+        await world.started()
+        counts = world.one.controller.counts
+        before = (counts.started, counts.waited.count, counts.turns.count)
+        assert await create(world.one, "t", "u") == [0, 0]
+        assert await create(world.one, "t") == [E.TOPIC_ALREADY_EXISTS]
+        after = (counts.started, counts.waited.count, counts.turns.count)
+        assert [b - a for a, b in zip(before, after, strict=True)] == [2, 2, 2]
+        assert counts.elections.count == 0, "whoever is the first replaces nobody"
+        assert counts.errors == 0
+
+
 async def test_a_single_broker_is_ready_after_three_writes() -> None:
     world = World(1)
     async with running(world.one):

@@ -6,6 +6,7 @@ import pytest
 
 from pykbroker.edges.metadata_store.memory import MemoryStore
 from pykbroker.ports import Put
+from pykbroker.runtime.figures.cluster import controller_samples
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.facts import encode_value
 from pykbroker.state.controller.image import ConfigResource
@@ -13,6 +14,7 @@ from pykbroker.state.controller.replay import partition_record
 from tests.support.cluster_images import partition, topic_id
 from tests.support.faulty_store import FaultyStore, Process, idle, running, until
 from tests.support.manual_clock import ManualClock
+from tests.support.scraped import scrape, value
 from wire.messages.metadata_records import ConfigRecord, TopicRecord
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +73,22 @@ class World:
             self.clock.advance(TICK_MS)
             await idle()
         return self.clock.now_ms - start
+
+
+async def test_leaders_are_counted_and_those_that_may_lack_something() -> None:
+    world = World()
+    async with running(world.broker):
+        await world.started()
+        await world.allow_unclean()
+        counts = world.broker.controller.counts
+        await world.elected_after_ms(IMBALANCED, 1)
+        await world.elected_after_ms(UNCLEAN, 1)
+        await idle()
+        found = scrape(controller_samples(counts))
+        stats = "kafka_controller_controllerstats_"
+        assert value(found, f"{stats}leaderelectionrateandtimems_count") == 2
+        assert value(found, f"{stats}uncleanleaderelections_total") == 1
+        assert value(found, f"{stats}leaderelectionrateandtimems", quantile="0.99") == 0
 
 
 async def test_each_kind_has_its_interval() -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykbroker.runtime.request_times import (
-    MAX_STRIDE,
+from pykbroker.runtime.distribution import (
     WINDOW_NS,
     Distribution,
-    RequestTimes,
     bucket_of,
     quantiles,
     value_of,
 )
+from pykbroker.runtime.request_counts import MAX_STRIDE, RequestTimes
 from wire.apis import ApiKey
 
 HALVES = (0.5, 0.99)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from pykbroker.runtime.figures.rates import Rates
+from pykbroker.runtime.figures.replication import replication_samples
 from pykbroker.runtime.follower import Followers
 from pykbroker.runtime.throttles import Throttles
 from tests.support.data_path import ME, DataPath, batch, broker_image, partition_image
+from tests.support.scraped import scrape, value
 from wire.messages.fetch import FetchableTopicResponse, FetchResponse, PartitionData
 
 if TYPE_CHECKING:
@@ -229,6 +233,38 @@ async def test_what_comes_for_replicas_in_sync_counts_as_well() -> None:
         await follower.fetch()
         rate = follower.throttles.follower.rate(follower.clock.now_ms)
         assert 2_000 < rate < 3_000, "and what is not throttled does not"
+
+
+async def test_how_far_it_is_behind_is_told_by_partition() -> None:
+    follower = Follower()
+    async with follower.running():
+        follower.answer(
+            await follower.fetch(),
+            follower.data(0, committed=9, count=2),
+            follower.data(1, committed=5, count=5),
+        )
+        await follower.fetch()
+        isr_updates = SimpleNamespace(shrinks=1, expansions=2, failures=3)
+        replication = SimpleNamespace(
+            isr_updates=isr_updates, throttles=follower.throttles, followers=follower.followers
+        )
+        broker: Any = SimpleNamespace(
+            replicas=SimpleNamespace(replication=replication), clock=follower.clock
+        )
+        now_ms = follower.clock.now_ms
+        found = scrape(replication_samples(broker, Rates(now_ms - 1_000)))
+    lag, manager = (
+        "kafka_server_fetcherlagmetrics_consumerlag",
+        "kafka_server_replicafetchermanager_",
+    )
+    lags = {
+        dict(labels)["partition"]: number for (name, labels), number in found.items() if name == lag
+    }
+    assert lags == {"0": 7, "1": 0}
+    assert value(found, f"{manager}maxlag", clientId="Replica") == 7
+    assert value(found, f"{manager}minfetchrate", clientId="Replica") == 1
+    assert value(found, f"{manager}failedpartitionscount", clientId="Replica") == 0
+    assert value(found, "kafka_server_replicamanager_isrexpands_total") == 2
 
 
 async def test_all_that_comes_is_counted_throttled_or_not() -> None:

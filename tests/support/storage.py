@@ -44,6 +44,9 @@ class ManualClock:
     def monotonic_ms(self) -> int:
         return self.now_ms - START_MS
 
+    def monotonic_ns(self) -> int:
+        return self.monotonic_ms() * 1_000_000
+
     def call_at(self, when_ms: int, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
 

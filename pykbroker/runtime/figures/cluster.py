@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykbroker.config.listeners import CONTROLLER_ROLE
+from pykbroker.runtime.figures.timings import timing_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pykbroker.runtime.controller_batch import ControllerCounts
     from pykbroker.runtime.figures.table import Sample
     from pykbroker.runtime.services import Services
     from pykbroker.state.controller.image import MetadataImage
@@ -30,6 +32,7 @@ def cluster_samples(broker: Services) -> Iterator[Sample | None]:
     is_active = image.controller_id == broker.node_id
     yield f"{_CONTROLLER}activecontrollercount", (), is_active
     yield from _topics(image, is_active=is_active)
+    yield from controller_samples(broker.controller.counts)
     fenced = sum(known.fenced for known in image.brokers.values())
     serving = len(image.brokers) - fenced
     yield f"{_CONTROLLER}activebrokercount", (), serving
@@ -42,6 +45,17 @@ def cluster_samples(broker: Services) -> Iterator[Sample | None]:
             endpoint = known.endpoints[0]
             address = f"{endpoint.host}:{endpoint.port}"
             yield "kafka_broker_info", (str(known.node_id), address), 1
+
+
+def controller_samples(counts: ControllerCounts) -> Iterator[Sample | None]:
+    stats = "kafka_controller_controllerstats_"
+    yield f"{stats}uncleanleaderelections_total", (), counts.unclean_elections
+    yield from timing_samples(f"{stats}leaderelectionrateandtimems", counts.elections)
+    queue = "kafka_controller_controllereventmanager_eventqueue"
+    yield from timing_samples(f"{queue}timems", counts.waited)
+    yield from timing_samples(f"{queue}processingtimems", counts.turns)
+    yield f"{_CONTROLLER}eventqueueoperationsstartedcount", (), counts.started
+    yield f"{_CONTROLLER}metadataerrorcount", (), counts.errors
 
 
 def _topics(image: MetadataImage, *, is_active: bool) -> Iterator[Sample | None]:

@@ -10,6 +10,7 @@ from pykbroker.state.types import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pykbroker.runtime.figures.rates import Rates
     from pykbroker.runtime.figures.table import Sample
     from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.runtime.services import Services
@@ -19,10 +20,33 @@ OFFSET_LIMIT = 20_000
 """Committed offsets with series of their own."""
 _STATES = ("PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead")
 _MANAGER = "kafka_coordinator_group_groupmetadatamanager_num"
+_COORDINATOR = "kafka_server_group_coordinator_metrics_"
 _GROUP = "kafka_consumergroup_"
 
 
-def group_samples(broker: Services) -> Iterator[Sample | None]:
+def coordinator_totals(broker: Services) -> dict[str, float]:
+    """Whose rates are told, by the names of those."""
+    counts = broker.groups.counts
+    return {
+        f"{_COORDINATOR}offset_commit": counts.commits,
+        f"{_COORDINATOR}offset_expiration": counts.expirations,
+        f"{_COORDINATOR}offset_deletion": counts.deletions,
+        f"{_COORDINATOR}group_completed_rebalance": counts.rebalances,
+    }
+
+
+def _coordinator(broker: Services, rates: Rates) -> Iterator[Sample | None]:
+    now_ms = broker.clock.monotonic_ms()
+    for name, total in coordinator_totals(broker).items():
+        yield f"{name}_count", (), total
+        yield f"{name}_rate", (), rates.rate(name, total, now_ms)
+    loads = broker.groups.loads
+    yield f"{_COORDINATOR}partition_load_time_max", (), loads.longest_ms
+    yield f"{_COORDINATOR}partition_load_time_avg", (), loads.mean_ms
+
+
+def group_samples(broker: Services, rates: Rates) -> Iterator[Sample | None]:
+    yield from _coordinator(broker, rates)
     states = dict.fromkeys(_STATES, 0)
     groups = offsets = left_out = 0
     for shard in broker.groups.shards():
@@ -38,6 +62,7 @@ def group_samples(broker: Services) -> Iterator[Sample | None]:
             yield f"{_GROUP}members", (group.group_id,), len(group.members)
             yield from _committed(broker.replicas, group.group_id, dict(committed))
     yield f"{_MANAGER}groups", (), groups
+    yield f"{_COORDINATOR}protocol_classic_group_count", (), groups
     yield f"{_MANAGER}offsets", (), offsets
     for state, count in states.items():
         yield f"{_MANAGER}groups{state.lower()}", (), count

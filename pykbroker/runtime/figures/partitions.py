@@ -63,10 +63,11 @@ def _lacks_replicas(partition: Partition) -> bool:
 
 
 def _sums(replicas: ReplicaManager, partitions: list[Partition]) -> Iterator[Sample | None]:
-    led = under_replicated = under_min = at_min = moving = 0
+    led = under_replicated = under_min = at_min = moving = producers = 0
     for partition in partitions:
         yield None
-        state = partition.state
+        state, log = partition.state, partition.stored_log
+        producers += len(log.producers.entries) if log.is_loaded else 0
         if not state.is_leader:
             continue
         in_sync, needed = len(state.isr), _min_isr(partition)
@@ -82,6 +83,7 @@ def _sums(replicas: ReplicaManager, partitions: list[Partition]) -> Iterator[Sam
     yield f"{_SUM}underminisrpartitioncount", (), under_min
     yield f"{_SUM}atminisrpartitioncount", (), at_min
     yield f"{_SUM}reassigningpartitions", (), moving
+    yield f"{_SUM}produceridcount", (), producers
 
 
 def traffic_samples(broker: Services) -> Iterator[Sample | None]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pykbroker.runtime.request_times import TIMES, quantiles
+from pykbroker.runtime.distribution import quantiles
+from pykbroker.runtime.figures.timings import QUANTILES
+from pykbroker.runtime.request_counts import TIMES
 from wire.apis import API_BY_KEY, ApiKey
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pykbroker.runtime.distribution import Distribution
     from pykbroker.runtime.figures.table import Sample
     from pykbroker.runtime.request_counts import RequestCounts
-    from pykbroker.runtime.request_times import Distribution
 
-QUANTILES = {"0.50": 0.5, "0.95": 0.95, "0.99": 0.99, "0.999": 0.999}
 _REQUESTS = "kafka_network_requestmetrics_"
 # In the order of a Distribution's values: what it is called, and how many of them are one unit.
 _MEASURED = (

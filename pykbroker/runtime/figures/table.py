@@ -2,11 +2,14 @@
 
 A line is ``name type labels: meaning``. Labels are joined by commas, ``-`` is none; ``[topic]``
 says that there is a series without the label beside those with it. ``{listener}`` stands for a
-listener's name in lower case. The names are those that the usual JMX exporter rules give to Kafka's
-figures, and kafka_exporter's; what begins with ``pykbroker_`` is our own.
+listener's name in lower case; ``{name}`` and ``{version}`` for those of a client's software. The
+names are those that the usual JMX exporter rules give to Kafka's figures, and kafka_exporter's;
+what begins with ``pykbroker_`` is our own.
 """
 
 from __future__ import annotations
+
+import re
 
 from wire.tuples import NamedTuple
 
@@ -49,6 +52,11 @@ kafka_server_replicamanager_reassigningpartitions gauge -: Led partitions that a
 kafka_server_replicamanager_isrshrinks_total counter -: Replicas taken out of an ISR.
 kafka_server_replicamanager_isrexpands_total counter -: Replicas taken into an ISR.
 kafka_server_replicamanager_failedisrupdates_total counter -: Changes of an ISR that the controller refused.
+kafka_server_replicamanager_produceridcount gauge -: Producer ids that are known of, partition by partition.
+kafka_server_replicafetchermanager_maxlag gauge clientId: Records that the latest of the followed partitions is behind.
+kafka_server_replicafetchermanager_minfetchrate gauge clientId: Fetches per second of the slowest fetcher.
+kafka_server_replicafetchermanager_failedpartitionscount gauge clientId: Followed partitions that are fetched no more.
+kafka_server_fetcherlagmetrics_consumerlag gauge clientId,topic,partition: Records that a followed partition is behind its leader.
 kafka_server_leaderreplication_byte_rate gauge -: Bytes per second sent of throttled partitions.
 kafka_server_followerreplication_byte_rate gauge -: Bytes per second fetched of throttled partitions.
 kafka_server_delayedoperationpurgatory_purgatorysize gauge delayedOperation: Requests that wait.
@@ -56,6 +64,8 @@ kafka_server_delayedoperationpurgatory_numdelayedoperations gauge delayedOperati
 kafka_server_fetchsessioncache_numincrementalfetchsessions gauge -: Open fetch sessions.
 kafka_server_fetchsessioncache_numincrementalfetchpartitionscached gauge -: Partitions in fetch sessions.
 kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total counter -: Fetch sessions that were driven out.
+kafka_server_kafkaserver_linux_disk_read_bytes gauge -: Bytes that the process had read from disks.
+kafka_server_kafkaserver_linux_disk_write_bytes gauge -: Bytes that the process had written to disks.
 kafka_server_kafkaserver_brokerstate gauge -: 1 fenced, 3 running, 6 in controlled shutdown.
 
 kafka_log_log_size gauge topic,partition: Bytes of the log.
@@ -64,6 +74,12 @@ kafka_log_log_logstartoffset gauge topic,partition: The first offset.
 kafka_log_log_numlogsegments gauge topic,partition: Segments.
 kafka_log_logmanager_offlinelogdirectorycount gauge -: Log directories that have failed.
 kafka_log_logmanager_logdirectoryoffline gauge logDirectory: 1 if the directory has failed.
+kafka_log_logflushstats_logflushrateandtimems gauge quantile: Milliseconds of a sync of one log.
+kafka_log_logflushstats_logflushrateandtimems_count counter -: Syncs of logs.
+kafka_log_logcleaner_max_dirty_percent gauge -: How dirty the dirtiest compacted log was when they were last looked at.
+kafka_log_logcleanermanager_time_since_last_run_ms gauge -: Milliseconds since the cleaner looked for a log to clean.
+kafka_log_logcleanermanager_uncleanable_partitions_count gauge logDirectory: Logs that the cleaner gave up on.
+
 kafka_cluster_partition_underreplicated gauge topic,partition: 1 if this broker leads it and the ISR lacks a replica.
 kafka_cluster_partition_underminisr gauge topic,partition: 1 if this broker leads it with fewer in sync than min.insync.replicas.
 kafka_cluster_partition_atminisr gauge topic,partition: 1 if this broker leads it with just min.insync.replicas in sync.
@@ -97,6 +113,15 @@ kafka_controller_kafkacontroller_globaltopiccount gauge -: Topics of the cluster
 kafka_controller_kafkacontroller_globalpartitioncount gauge -: Partitions of the cluster.
 kafka_controller_kafkacontroller_activebrokercount gauge -: Brokers that serve.
 kafka_controller_kafkacontroller_fencedbrokercount gauge -: Brokers that are fenced.
+kafka_controller_controllerstats_uncleanleaderelections_total counter -: Leaders elected that may lack committed records.
+kafka_controller_controllerstats_leaderelectionrateandtimems gauge quantile: Milliseconds from the decision for another leader until it was written.
+kafka_controller_controllerstats_leaderelectionrateandtimems_count counter -: Leaders elected in place of others.
+kafka_controller_controllereventmanager_eventqueuetimems gauge quantile: Milliseconds that requests wait for the controller.
+kafka_controller_controllereventmanager_eventqueuetimems_count counter -: Requests that waited.
+kafka_controller_controllereventmanager_eventqueueprocessingtimems gauge quantile: Milliseconds to decide what waits and to write it.
+kafka_controller_controllereventmanager_eventqueueprocessingtimems_count counter -: How often that was done.
+kafka_controller_kafkacontroller_eventqueueoperationsstartedcount gauge -: Requests that the controller looked at.
+kafka_controller_kafkacontroller_metadataerrorcount gauge -: Decisions that failed unexpectedly.
 
 kafka_coordinator_group_groupmetadatamanager_numgroups gauge -: Groups that this broker coordinates.
 kafka_coordinator_group_groupmetadatamanager_numoffsets gauge -: Offsets committed by them.
@@ -105,9 +130,28 @@ kafka_coordinator_group_groupmetadatamanager_numgroupscompletingrebalance gauge 
 kafka_coordinator_group_groupmetadatamanager_numgroupsstable gauge -: Groups at work.
 kafka_coordinator_group_groupmetadatamanager_numgroupsempty gauge -: Groups without members.
 kafka_coordinator_group_groupmetadatamanager_numgroupsdead gauge -: Groups that are being forgotten.
+kafka_server_group_coordinator_metrics_protocol_classic_group_count gauge -: Groups of the classic protocol.
+kafka_server_group_coordinator_metrics_offset_commit_count gauge -: Offsets that were to be committed.
+kafka_server_group_coordinator_metrics_offset_commit_rate gauge -: The same per second.
+kafka_server_group_coordinator_metrics_offset_expiration_count gauge -: Offsets that expired.
+kafka_server_group_coordinator_metrics_offset_expiration_rate gauge -: The same per second.
+kafka_server_group_coordinator_metrics_offset_deletion_count gauge -: Offsets deleted, by request or with their topic or group.
+kafka_server_group_coordinator_metrics_offset_deletion_rate gauge -: The same per second.
+kafka_server_group_coordinator_metrics_group_completed_rebalance_count gauge -: Generations of groups that began.
+kafka_server_group_coordinator_metrics_group_completed_rebalance_rate gauge -: The same per second.
+kafka_server_group_coordinator_metrics_partition_load_time_max gauge -: Milliseconds that a partition of __consumer_offsets took to load, at most.
+kafka_server_group_coordinator_metrics_partition_load_time_avg gauge -: The same on average.
 
 kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_connection_count gauge -: Open connections.
 kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_connection_creation_total counter -: Connections opened.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_connection_creation_rate gauge -: Connections opened per second.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_connection_close_rate gauge -: Connections closed per second.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_request_total counter -: Requests that arrived.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_incoming_byte_total counter -: Bytes received.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_incoming_byte_rate gauge -: Bytes received per second.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_outgoing_byte_total counter -: Bytes of responses.
+kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_outgoing_byte_rate gauge -: Bytes of responses per second.
+kafka_server_socket_server_metrics_clientsoftwarename_{name}_clientsoftwareversion_{version}_listener_{listener}_networkprocessor_0_connections gauge -: Open connections of this client software; the 50 most frequent kinds.
 
 kafka_brokers gauge -: Brokers that serve; told by the active controller.
 kafka_broker_info gauge id,address: 1 for each broker; told by the active controller.
@@ -126,7 +170,8 @@ kafka_consumergroup_lag_sum gauge consumergroup,topic: The lag of the topic, sum
 kafka_consumergroup_members gauge consumergroup: Members of the group.
 """  # noqa: E501
 
-LISTENER = "{listener}"
+_PART = re.compile(r"\\{\w+\\}")
+_NO_NAME = re.compile(r"[^a-z0-9:_]")
 
 
 class Family(NamedTuple):
@@ -153,5 +198,25 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def of_listener(name: str, listener: str) -> str:
-    return name.replace(LISTENER, listener.lower())
+_PATTERNS = {
+    re.compile(_PART.sub("(.+)", re.escape(name))): family
+    for name, family in FAMILIES.items()
+    if "{" in name
+}
+
+
+def named(template: str, **parts: str) -> str:
+    """A name with parts that are told by what is measured, such as ``{listener}``."""
+    return template.format_map(
+        {key: _NO_NAME.sub("_", part.lower()) for key, part in parts.items()}
+    )
+
+
+def family_of(name: str) -> Family:
+    family = FAMILIES.get(name)
+    if family is not None:
+        return family
+    for pattern, found in _PATTERNS.items():
+        if pattern.fullmatch(name):
+            return found
+    raise KeyError(name)

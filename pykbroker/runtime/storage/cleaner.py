@@ -51,7 +51,11 @@ class Cleaner:
         self._clock = manager.clock
         self._offsets: dict[str, dict[TopicPartition, int]] = {}
         """By log directory: the cleaner checkpoint."""
-        self._uncleanable: set[PartitionLog] = set()
+        self.uncleanable: set[PartitionLog] = set()
+        """Those that it gave up on."""
+        self.dirtiest_ratio = 0.0
+        """Of the logs that were looked at last."""
+        self.last_run_ms = self._clock.monotonic_ms()
         self._busy: set[PartitionLog] = set()
         self._running: set[int] = set()
         self._pauses: set[anyio.CancelScope] = set()
@@ -105,18 +109,23 @@ class Cleaner:
     async def clean_dirtiest(self) -> bool:
         """Clean the log that needs it most; False if none does."""
         best: tuple[float, PartitionLog, CleaningPlan] | None = None
+        dirtiest_ratio = 0.0
+        self.last_run_ms = self._clock.monotonic_ms()
         for log in list(self._manager.logs.values()):
-            if not log.config.cleanup_compact or log in self._uncleanable or log in self._busy:
+            if not log.config.cleanup_compact or log in self.uncleanable or log in self._busy:
                 continue
             try:
                 plan = self.plan(log)
             except (CorruptBatch, OSError) as error:
                 self._give_up(log, error)
                 continue
+            if plan is not None:
+                dirtiest_ratio = max(dirtiest_ratio, plan.cleanable_ratio)
             if plan is None or not plan.is_worth_it(log.config.min_cleanable_dirty_ratio):
                 continue
             if best is None or plan.cleanable_ratio > best[0]:
                 best = (plan.cleanable_ratio, log, plan)
+        self.dirtiest_ratio = dirtiest_ratio
         if best is None:
             return False
         _, log, plan = best
@@ -138,7 +147,7 @@ class Cleaner:
     def _give_up(self, log: PartitionLog, error: Exception) -> None:
         """A log that cannot be cleaned must not keep the others from it."""
         logger.error("log cannot be cleaned", log=log.directory, reason=str(error))
-        self._uncleanable.add(log)
+        self.uncleanable.add(log)
         if isinstance(error, OSError):
             log.note_error(error)
 

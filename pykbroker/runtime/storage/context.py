@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from pykbroker.runtime.distribution import Timings
 from pykbroker.runtime.storage.handles import FileHandles
 from wire.tuples import Protocol
 
@@ -55,6 +56,7 @@ class LogContext:
         self.clock = clock
         self.rng = rng
         self.handles = handles or FileHandles(disk)
+        self.flushes = Timings()
         self.producer_id_expiration_ms = 86_400_000
         self.validate_records = False
         """Walk the records of every produced batch, not only where something hangs on them."""

@@ -30,6 +30,7 @@ class FlushJob:
     def __init__(self, log: LogState, *, final: bool = False) -> None:
         self.log = log
         self.error: OSError | None = None
+        self.took_ns = 0
         self._end_offset = log.log_end_offset
         self._generation = log.generation
         self._pinned: list[tuple[str, File]] = []
@@ -75,7 +76,8 @@ class FlushJob:
 
     def run(self) -> None:
         """Blocking. A failed sync is final: what it was to write may be gone from the cache."""
-        disk = self.log.context.disk
+        disk, clock = self.log.context.disk, self.log.context.clock
+        begun_ns = clock.monotonic_ns()
         self._has_run = True
         try:
             for _, file in self._pinned:
@@ -87,6 +89,7 @@ class FlushJob:
                 disk.sync_dir(folder)
         except OSError as error:
             self.error = error
+        self.took_ns = clock.monotonic_ns() - begun_ns
 
     def finish(self) -> None:
         self._unpin_all()
@@ -100,6 +103,8 @@ class FlushJob:
             return
         for segment in self._indexed:
             segment.needs_sync = False
+        context = self.log.context
+        context.flushes.add(self.took_ns, context.clock.monotonic_ns())
         if self.log.generation == self._generation:
             self.log.synced(self._end_offset)
 

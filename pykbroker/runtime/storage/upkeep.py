@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pykbroker.ports import Clock
+    from pykbroker.runtime.storage.cleaner import Cleaner
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.manager import LogManager
@@ -75,6 +76,8 @@ class LogUpkeep:
         self._doomed: list[tuple[int, str]] = []
         """Heap of (when, path): files and folders to be removed."""
         self._doom = Alarm(self._clock)
+        self.cleaner: Cleaner | None = None
+        """Once it runs."""
         self._writing = Alarm(self._clock)
 
     # What logs ask for
@@ -131,7 +134,8 @@ class LogUpkeep:
             tasks.start_soon(self._keep_checkpoints)
             tasks.start_soon(self._keep_retention)
             tasks.start_soon(self._expire_producers)
-            tasks.start_soon(Cleaner(self.manager).run)
+            self.cleaner = Cleaner(self.manager)
+            tasks.start_soon(self.cleaner.run)
 
     def _setting(self, name: str) -> int:
         return self.manager.settings.current.int(name)

@@ -71,6 +71,7 @@ class OffsetRequests:
                     name=topic.name, topic_id=topic.topic_id, partitions=partitions
                 )
             )
+        self._rebalance.counts.commits += len(decision.records)
         decision.reply(waiter, OffsetCommitResponse(topics=topics))
         return decision
 
@@ -163,11 +164,13 @@ class OffsetRequests:
 
     def delete_topics(self, topics: Iterable[str]) -> Decision:
         keys = self._offsets.keys_of_topics(topics)
+        self._rebalance.counts.deletions += len(keys)
         return Decision([offset_tombstone(group_id, key) for group_id, key in keys])
 
-    @staticmethod
-    def _tombstones(group_id: str, keys: Iterable[OffsetKey]) -> list[CoordinatorRecord]:
-        return [offset_tombstone(group_id, key) for key in sorted(keys)]
+    def _tombstones(self, group_id: str, keys: Iterable[OffsetKey]) -> list[CoordinatorRecord]:
+        gone = [offset_tombstone(group_id, key) for key in sorted(keys)]
+        self._rebalance.counts.deletions += len(gone)
+        return gone
 
     # Expiry.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pykbroker.state.coordinator import Decision, Instant, Waiter
     from pykbroker.state.deadlines import Deadlines
     from pykbroker.state.group.config import GroupConfig
+    from pykbroker.state.group.counts import GroupCounts
     from pykbroker.state.group.member import Member
 
 
@@ -69,11 +70,16 @@ class Rebalance:
     decision; ``groups`` and ``deadlines`` are the shard's."""
 
     def __init__(
-        self, groups: dict[str, ClassicGroup], deadlines: Deadlines[Deadline], config: GroupConfig
+        self,
+        groups: dict[str, ClassicGroup],
+        deadlines: Deadlines[Deadline],
+        config: GroupConfig,
+        counts: GroupCounts,
     ) -> None:
         self.groups = groups
         self.deadlines = deadlines
         self.config = config
+        self.counts = counts
         self._initial: dict[str, InitialDelay] = {}
 
     # Sessions.
@@ -204,6 +210,7 @@ class Rebalance:
             self.propose(group, {}, decision)
 
     def _begin_generation(self, group: ClassicGroup, decision: Decision, now: Instant) -> None:
+        self.counts.rebalances += 1
         group.protocol_name = group.select_protocol()
         group.subscribed_topics = group.compute_subscribed_topics()
         group.move_to(State.COMPLETING_REBALANCE, now.wall_ms)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pykbroker.state.coordinator import CoordinatorRecord, Decision, Instant, Waiter
 from pykbroker.state.deadlines import Deadlines
 from pykbroker.state.group.classic_group import ClassicGroup, State
+from pykbroker.state.group.counts import GroupCounts
 from pykbroker.state.group.joining import Joiner, Joining
 from pykbroker.state.group.membership import Membership
 from pykbroker.state.group.offset_requests import OffsetRequests
@@ -52,11 +53,15 @@ if TYPE_CHECKING:
 
 
 class GroupShard:
-    def __init__(self, config: GroupConfig, rng: RandomBytes) -> None:
+    def __init__(
+        self, config: GroupConfig, rng: RandomBytes, counts: GroupCounts | None = None
+    ) -> None:
+        """Several shards may share their ``counts``."""
+        self.counts = counts or GroupCounts()
         self.groups: dict[str, ClassicGroup] = {}
         self.offsets = GroupOffsets()
         self._deadlines: Deadlines[Deadline] = Deadlines()
-        self._rebalance = Rebalance(self.groups, self._deadlines, config)
+        self._rebalance = Rebalance(self.groups, self._deadlines, config, self.counts)
         self._joining = Joining(self._rebalance, rng)
         self._membership = Membership(self._rebalance)
         self._offset_requests = OffsetRequests(self._rebalance, self.offsets)
@@ -236,6 +241,7 @@ class GroupShard:
         for group in self.groups.values():
             keys, nothing_left = self._offset_requests.expired(group, now.wall_ms)
             decision.records += [offset_tombstone(group.group_id, key) for key in keys]
+            self.counts.expirations += len(keys)
             if nothing_left and group.is_empty and not group.pending_join:
                 decision.records.append(group_tombstone(group.group_id))
         self._schedule_sweep(now)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pykbroker.runtime.figures.listing import OWN, WITHOUT_MEANING, page, why_absent
-from pykbroker.runtime.figures.table import FAMILIES, of_listener
+from pykbroker.runtime.figures.listing import LEFT_OUT, OWN, WITHOUT_MEANING, page, why_absent
+from pykbroker.runtime.figures.table import FAMILIES, named
 from tests.support import fact_tables
 
 DOCS = Path(__file__).parents[3] / "docs"
-OURS = {of_listener(name, "PLAINTEXT"): family for name, family in FAMILIES.items()}
+PARTS = {"listener": "PLAINTEXT", "name": "NAME", "version": "VERSION"}
+"""As the facts have them."""
+OURS = {named(name, **PARTS): family for name, family in FAMILIES.items()}
+ABSENT = {named(name, **PARTS): reason for name, reason in (WITHOUT_MEANING | LEFT_OUT).items()}
 
 
 def facts() -> dict[str, tuple[set[str], set[tuple[str, ...]]]]:
@@ -42,15 +45,13 @@ def test_every_other_figure_of_kafka_is_accounted_for() -> None:
     absent = facts().keys() - OURS.keys()
     assert {name for name in absent if why_absent(name) is None} == set()
     without_use = [
-        beginning
-        for beginning in WITHOUT_MEANING
-        if not any(name.startswith(beginning) for name in absent)
+        beginning for beginning in ABSENT if not any(name.startswith(beginning) for name in absent)
     ]
     assert without_use == []
 
 
 def test_nothing_is_given_and_said_to_have_no_meaning() -> None:
-    assert [name for name in OURS if name.startswith(tuple(WITHOUT_MEANING))] == []
+    assert [name for name in OURS if name.startswith(tuple(ABSENT))] == []
 
 
 def test_the_page_is_up_to_date() -> None:
