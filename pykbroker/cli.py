@@ -175,10 +175,16 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         help="serve /metrics, /health/live and /health/ready here; 0 picks one",
     )
     serve.add_argument(
-        "--log-level", choices=LOG_LEVELS, default="info", help="(default: %(default)s)"
+        "--log-level",
+        choices=LOG_LEVELS,
+        default="info",
+        help="how much is logged (default: %(default)s)",
     )
     serve.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="(default: %(default)s)"
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="for people or for programs (default: %(default)s)",
     )
 
 

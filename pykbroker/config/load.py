@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 DEFAULT_DATA_DIR = "pykbroker-data"
+SERVED_PROTOCOL = "PLAINTEXT"
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 9092
 _EVERY_INTERFACE = ("", "*", "0.0.0.0", "::", "[::]")
 IGNORED = " (ignored)"
@@ -171,7 +172,18 @@ def load_settings(
     settings = Settings(static, profile)
     check_settings(settings)
     listeners = parse_listeners(settings)
+    _check_protocols(listeners)
     return Loaded(settings, listeners, warnings, _without_effect(static))
+
+
+def _check_protocols(listeners: Listeners) -> None:
+    """Nothing but PLAINTEXT is served: what is asked to be secret must not go out in the open."""
+    for listener in listeners.bound:
+        if listener.security_protocol != SERVED_PROTOCOL:
+            raise ConfigError(
+                f"listener {listener.name}: {listener.security_protocol} is not supported yet, "
+                f"only {SERVED_PROTOCOL}"
+            )
 
 
 def _check_alone(static: Mapping[str, str]) -> None:

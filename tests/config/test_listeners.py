@@ -62,12 +62,12 @@ def test_a_testcontainers_start() -> None:
 def test_names_are_free_and_case_does_not_matter() -> None:
     listeners = parsed(
         "listeners=my-name://h:1,Inside.2://h:2",
-        MAP + "my-name:plaintext,inside.2:SSL",
+        MAP + "my-name:plaintext,inside.2:PLAINTEXT",
         "inter.broker.listener.name=MY-name",
     )
     assert listeners.bound == (
         Listener("MY-NAME", "h", 1, "PLAINTEXT"),
-        Listener("INSIDE.2", "h", 2, "SSL"),
+        Listener("INSIDE.2", "h", 2, "PLAINTEXT"),
     )
     assert listeners.inter_broker == "MY-NAME"
 

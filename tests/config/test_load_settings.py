@@ -259,3 +259,15 @@ def test_known_names_do_not_include_dynamic_only_ones() -> None:
     assert is_known("num.partitions")
     assert not is_known("leader.replication.throttled.rate")
     assert not is_known("no.such")
+
+
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_PLAINTEXT", "SASL_SSL"])
+def test_a_listener_that_would_be_served_in_the_open_is_refused(protocol: str) -> None:
+    names = [
+        f"listeners=INSIDE://:1,{protocol}://:2,CTRL://:3",
+        "inter.broker.listener.name=INSIDE",
+    ]
+    mapping = f"listener.security.protocol.map=INSIDE:PLAINTEXT,{protocol}:{protocol}"
+    controller = "controller.listener.names=CTRL"
+    with pytest.raises(ConfigError, match=f"listener {protocol}: {protocol} is not supported yet"):
+        load_settings(options=[*names, f"{mapping},CTRL:PLAINTEXT", controller])
