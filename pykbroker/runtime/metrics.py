@@ -6,7 +6,7 @@ than the whole broker to start.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio.lowlevel
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from pykbroker.ports import Clock
     from pykbroker.runtime.figures.table import Sample
 
+T = TypeVar("T")
+
 TURN_NS = 1_000_000
 """Figures are read for so long, then others have their turn."""
 _LOOK_EVERY = 16
 
 
-async def collect(samples: Iterable[Sample | None], clock: Clock) -> list[Sample]:
+async def collect(samples: Iterable[T | None], clock: Clock) -> list[T]:
     """All of them but the places to pause. The broker goes on meanwhile: the figures of one
     partition are of one moment, those of two are not."""
-    found: list[Sample] = []
+    found: list[T] = []
     until = clock.monotonic_ns() + TURN_NS
     for count, sample in enumerate(samples):
         if sample is not None:

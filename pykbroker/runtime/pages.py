@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pykbroker.ports import Page
 from pykbroker.runtime.figures.broker import samples
+from pykbroker.runtime.figures.groups import committed_partitions
+from pykbroker.runtime.leader_ends import LeaderEnds
 from pykbroker.runtime.metrics import collect, render
 
 if TYPE_CHECKING:
@@ -21,8 +23,11 @@ TEXT = "text/plain; charset=utf-8"
 def pages(
     broker: Services, clients: Clients, watch: Watch, workers: Workers
 ) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Page]]]:
+    ends = LeaderEnds(broker)
+
     async def metrics(headers: Mapping[str, str]) -> Page:
-        found = await collect(samples(broker, clients, watch), broker.clock)
+        await ends.refresh(committed_partitions(broker))
+        found = await collect(samples(broker, clients, watch, ends), broker.clock)
         accept = headers.get("accept", "")
         content_type, body = await workers.run(render, found, accept)
         return Page(200, content_type, body)

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pykbroker.runtime.figures.table import Sample
+    from pykbroker.state.types import TopicPartition
+
+
+class NoEnds:
+    """Nobody is asked where partitions end."""
+
+    def end(self, topic_partition: TopicPartition) -> None:
+        return None
+
 
 Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

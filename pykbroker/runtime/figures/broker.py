@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pykbroker.ports import Clock
+    from pykbroker.runtime.figures.groups import Ends
     from pykbroker.runtime.figures.table import Sample
     from pykbroker.runtime.request_counts import RequestCounts
     from pykbroker.runtime.services import Services
@@ -72,7 +73,9 @@ def watch(broker: Services, clients: Clients) -> Watch:
     return Watch(broker.clock, totals)
 
 
-def samples(broker: Services, clients: Clients, watch: Watch) -> Iterator[Sample | None]:
+def samples(
+    broker: Services, clients: Clients, watch: Watch, ends: Ends
+) -> Iterator[Sample | None]:
     """Everything, to be read on the loop; None is a good place to pause."""
     rates, now_ms = watch.rates, broker.clock.monotonic_ms()
     return chain(
@@ -85,7 +88,7 @@ def samples(broker: Services, clients: Clients, watch: Watch) -> Iterator[Sample
         replication_samples(broker, rates),
         storage_samples(broker.replicas.logs),
         cluster_samples(broker),
-        group_samples(broker, rates),
+        group_samples(broker, rates, ends),
         traffic_samples(broker),
         partition_samples(broker.replicas),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import TopicPartition
+from wire.tuples import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,7 +46,22 @@ def _coordinator(broker: Services, rates: Rates) -> Iterator[Sample | None]:
     yield f"{_COORDINATOR}partition_load_time_avg", (), loads.mean_ms
 
 
-def group_samples(broker: Services, rates: Rates) -> Iterator[Sample | None]:
+class Ends(Protocol):
+    """Where partitions end that other brokers lead."""
+
+    def end(self, topic_partition: TopicPartition) -> int | None: ...
+
+
+def committed_partitions(broker: Services) -> Iterator[TopicPartition | None]:
+    """What the groups that are coordinated here have committed; not each of them once."""
+    for shard in broker.groups.shards():
+        for _, committed in list(shard.offsets.groups()):
+            yield None
+            for key in list(committed):
+                yield TopicPartition(key.topic, key.partition)
+
+
+def group_samples(broker: Services, rates: Rates, ends: Ends) -> Iterator[Sample | None]:
     yield from _coordinator(broker, rates)
     states = dict.fromkeys(_STATES, 0)
     groups = offsets = left_out = 0
@@ -60,7 +76,7 @@ def group_samples(broker: Services, rates: Rates) -> Iterator[Sample | None]:
                 left_out += len(committed)
                 continue
             yield f"{_GROUP}members", (group.group_id,), len(group.members)
-            yield from _committed(broker.replicas, group.group_id, dict(committed))
+            yield from _committed(broker.replicas, ends, group.group_id, dict(committed))
     yield f"{_MANAGER}groups", (), groups
     yield f"{_COORDINATOR}protocol_classic_group_count", (), groups
     yield f"{_MANAGER}offsets", (), offsets
@@ -70,7 +86,10 @@ def group_samples(broker: Services, rates: Rates) -> Iterator[Sample | None]:
 
 
 def _committed(
-    replicas: ReplicaManager, group_id: str, committed: Mapping[OffsetKey, CommittedOffset]
+    replicas: ReplicaManager,
+    ends: Ends,
+    group_id: str,
+    committed: Mapping[OffsetKey, CommittedOffset],
 ) -> Iterator[Sample | None]:
     offsets: dict[str, int] = {}
     lags: dict[str, int | None] = {}
@@ -79,7 +98,8 @@ def _committed(
         labels = (group_id, topic, str(index))
         yield f"{_GROUP}current_offset", labels, found.offset
         offsets[topic] = offsets.get(topic, 0) + found.offset
-        lag = _lag(replicas, TopicPartition(topic, index), found.offset)
+        end = _end(replicas, ends, TopicPartition(topic, index))
+        lag = None if end is None else max(0, end - found.offset)
         so_far = lags.get(topic, 0)
         lags[topic] = None if so_far is None or lag is None else so_far + lag
         if lag is not None:
@@ -91,12 +111,14 @@ def _committed(
             yield f"{_GROUP}lag_sum", (group_id, topic), lag
 
 
-def _lag(replicas: ReplicaManager, topic_partition: TopicPartition, committed: int) -> int | None:
-    """None where this broker cannot say: it holds no replica, or cannot reach it."""
+def _end(replicas: ReplicaManager, ends: Ends, topic_partition: TopicPartition) -> int | None:
+    """None where nobody can say. A replica here may lag behind what its leader says itself."""
     partition = replicas.find(topic_partition)
-    if partition is None:
-        return None
+    if partition is None or not partition.is_leader:
+        told = ends.end(topic_partition)
+        if told is not None or partition is None:
+            return told
     try:
-        return max(0, partition.log.high_watermark - committed)
+        return partition.log.high_watermark
     except KafkaError:
         return None

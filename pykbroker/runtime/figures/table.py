@@ -165,7 +165,7 @@ kafka_topic_partition_replicas gauge topic,partition: Replicas.
 kafka_topic_partition_under_replicated_partition gauge topic,partition: 1 if the ISR lacks a replica.
 kafka_consumergroup_current_offset gauge consumergroup,topic,partition: The committed offset; told by the group's coordinator, as what follows.
 kafka_consumergroup_current_offset_sum gauge consumergroup,topic: The committed offsets of the topic, summed.
-kafka_consumergroup_lag gauge consumergroup,topic,partition: Records behind the committed offset; where the coordinator has a replica.
+kafka_consumergroup_lag gauge consumergroup,topic,partition: Records behind the committed offset; where the leader, or a replica at the coordinator, tells its end.
 kafka_consumergroup_lag_sum gauge consumergroup,topic: The lag of the topic, summed; where that of every partition is known.
 kafka_consumergroup_members gauge consumergroup: Members of the group.
 """  # noqa: E501

@@ -8,7 +8,7 @@ from typing import Any
 from pykbroker.runtime.figures.groups import group_samples
 from pykbroker.runtime.figures.rates import Rates
 from tests.support.group_scenario import GroupScenario
-from tests.support.scraped import scrape, value
+from tests.support.scraped import NoEnds, scrape, value
 
 NAME = "kafka_server_group_coordinator_metrics_"
 HOUR_MS = 3_600_000
@@ -24,7 +24,7 @@ def told(scenario: GroupScenario, name: str) -> float | None:
     broker: Any = SimpleNamespace(
         groups=groups, clock=clock, replicas=SimpleNamespace(find=lambda _: None)
     )
-    return value(scrape(group_samples(broker, Rates(0))), f"{NAME}{name}")
+    return value(scrape(group_samples(broker, Rates(0), NoEnds())), f"{NAME}{name}")
 
 
 def test_commits_count_by_partition() -> None:

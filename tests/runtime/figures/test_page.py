@@ -20,9 +20,10 @@ from pykbroker.runtime.metrics import collect, render
 from pykbroker.state.group.classic_group import ClassicGroup
 from pykbroker.state.group.counts import GroupCounts
 from pykbroker.state.group.offsets import CommittedOffset, GroupOffsets, OffsetKey
+from pykbroker.state.types import TopicPartition
 from tests.support.data_path import DataPath, batch, partition_image
 from tests.support.in_process import broker_in_process
-from tests.support.scraped import read, scrape, value
+from tests.support.scraped import NoEnds, read, scrape, value
 
 
 def test_partitions_tell_their_logs_and_replicas() -> None:
@@ -85,12 +86,14 @@ def test_lag_is_what_is_behind_the_committed_offset() -> None:
     offsets.put("g", OffsetKey("t", 0), committed(1), -1)
     offsets.put("g", OffsetKey("t", 1), committed(0), -1)
     offsets.put("g", OffsetKey("elsewhere", 0), committed(7), -1)
+    offsets.put("g", OffsetKey("told", 3), committed(7), -1)
+    ends = SimpleNamespace(end={TopicPartition("told", 3): 12}.get)
     shard = SimpleNamespace(groups={"g": ClassicGroup("g", 0)}, offsets=offsets)
     groups = SimpleNamespace(
         shards=lambda: [shard], counts=GroupCounts(), loads=SimpleNamespace(longest_ms=3, mean_ms=2)
     )
     broker: Any = SimpleNamespace(groups=groups, replicas=path.replicas, clock=path.clock)
-    found = scrape(group_samples(broker, Rates(0)))
+    found = scrape(group_samples(broker, Rates(0), ends))
     name = "kafka_consumergroup_"
     group = {"consumergroup": "g", "topic": "t"}
     assert value(found, f"{name}lag", **group, partition="0") == 2
@@ -102,16 +105,19 @@ def test_lag_is_what_is_behind_the_committed_offset() -> None:
     assert value(found, f"{name}current_offset", **away, partition="0") == 7
     assert value(found, f"{name}lag", **away, partition="0") is None
     assert value(found, f"{name}lag_sum", **away) is None
+    told = {"consumergroup": "g", "topic": "told"}
+    assert value(found, f"{name}lag", **told, partition="3") == 5
+    assert value(found, f"{name}lag_sum", **told) == 5
     assert value(found, f"{name}members", consumergroup="g") == 0
     assert value(found, "kafka_coordinator_group_groupmetadatamanager_numgroupsempty") == 1
-    assert value(found, "kafka_coordinator_group_groupmetadatamanager_numoffsets") == 3
+    assert value(found, "kafka_coordinator_group_groupmetadatamanager_numoffsets") == 4
 
 
 @pytest.mark.anyio
 async def test_a_broker_tells_what_the_table_says() -> None:
     async with broker_in_process() as broker:
         services = broker.services
-        made = samples(services, broker.connections, watch(services, broker.connections))
+        made = samples(services, broker.connections, watch(services, broker.connections), NoEnds())
         found = [sample for sample in made if sample is not None]
         pages = {
             accept: render(found, accept)[1].decode()

@@ -400,7 +400,6 @@ def test_long_and_headed_records_are_walked_like_short_ones() -> None:
     assert deltas == [i * 10**6 for i in range(100)]
     assert keyless == []
 
-
     packed = b"before" + body
     assert newest_delta(packed, 6, len(packed), 100) == 99 * 10**6
 
