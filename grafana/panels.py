@@ -14,6 +14,9 @@ DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 BROKER = 'job="$job",instance=~"$instance"'
 """Selects the series of the brokers that were picked."""
 
+ONCE = 'request!="Fetch"'
+"""A fetch is told as FetchConsumer or FetchFollower, and as Fetch too."""
+
 GOOD, WARNING, BAD = "green", "orange", "red"
 NONE_IS_GOOD = ((None, GOOD), (1, BAD))
 NEUTRAL = ((None, "blue"),)

@@ -7,6 +7,7 @@ from grafana.panels import (
     BROKER,
     GOOD,
     NONE_IS_GOOD,
+    ONCE,
     Board,
     Query,
     Section,
@@ -135,7 +136,7 @@ _TRAFFIC = Section(
             "reqps",
             Query(
                 "sum by (instance) (rate(kafka_network_requestmetrics_requests_total"
-                f"{{{BROKER}}}[$__rate_interval]))",
+                f"{{{BROKER},{ONCE}}}[$__rate_interval]))",
                 "{{instance}}",
             ),
             width=8,
@@ -146,7 +147,7 @@ _TRAFFIC = Section(
             "cps",
             Query(
                 "sum by (error) (rate(kafka_network_requestmetrics_errors_total"
-                f'{{{BROKER},error!="NONE"}}[$__rate_interval]))',
+                f'{{{BROKER},{ONCE},error!="NONE"}}[$__rate_interval]))',
                 "{{error}}",
             ),
             width=8,

@@ -9,7 +9,10 @@ LISTENER = "kafka_server_socket_server_metrics_listener_(.+)_networkprocessor_0_
 
 def _by_listener(what: str) -> str:
     """Connection figures have the listener in their names."""
-    return f'{{__name__=~"{LISTENER}{what}",{BROKER}}}'
+    return (
+        f'label_replace({{__name__=~"{LISTENER}{what}",{BROKER}}}, '
+        f'"listener", "$1", "__name__", "{LISTENER}{what}")'
+    )
 
 
 _LOOP = Section(
@@ -80,8 +83,7 @@ _CONNECTIONS = Section(
             "Connections of clients and of other brokers.",
             "none",
             Query(
-                "sum by (instance, listener) (label_replace("
-                f'{_by_listener("count")}, "listener", "$1", "__name__", "{LISTENER}count"))',
+                f"sum by (instance, listener) ({_by_listener('count')})",
                 "{{instance}} {{listener}}",
             ),
             width=8,
@@ -91,7 +93,7 @@ _CONNECTIONS = Section(
             "Connections opened per second.",
             "cps",
             Query(
-                f"sum by (instance) (rate({_by_listener('creation_total')}[$__rate_interval]))",
+                f"sum by (instance) (rate({_by_listener('creation_total')}[$__rate_interval:]))",
                 "{{instance}}",
             ),
             width=8,

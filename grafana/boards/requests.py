@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from grafana.panels import BROKER, Board, Panel, Query, Section, graph, table
+from grafana.panels import BROKER, ONCE, Board, Panel, Query, Section, graph, table
 
 METRICS = "kafka_network_requestmetrics"
-PICKED = f'{BROKER},request=~"$request"'
+PICKED = f'{BROKER},request=~"$request",{ONCE}'
 
 
 def _time(part: str, title: str, meaning: str, *, width: int = 8) -> Panel:

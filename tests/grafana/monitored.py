@@ -47,7 +47,7 @@ class Monitored:
             *options,
             log_dir=directory,
         )
-        self.prometheus: Prometheus
+        self._all: list[Prometheus] = []
         self._directory = directory
 
     def start(self) -> Monitored:
@@ -56,9 +56,8 @@ class Monitored:
         self.targets = [http.removeprefix("http://") for http in self.cluster.http.split(",")]
         self.victim = next(node for node in (1, 2, 3) if not self._is_controller(node))
         create_topics(self.cluster.bootstrap, self.victim)
-        self._configure()
-        self.prometheus = Prometheus(self._directory)
-        self.prometheus.wait_ready()
+        self.prometheus = self._prometheus("prometheus.yml")
+        self.community = self._prometheus("community.yml")
         eventually(
             lambda: self.prometheus.value('count(up{job="pykbroker"} == 1)') == 3,
             what="a scrape of all brokers",
@@ -80,18 +79,26 @@ class Monitored:
         ).text
         return "\nkafka_controller_kafkacontroller_activecontrollercount 1.0\n" in page
 
-    def _configure(self) -> None:
-        config = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
+    def _prometheus(self, name: str) -> Prometheus:
+        """By a shipped configuration, whose addresses are replaced by those of the brokers."""
+        directory = self._directory / name
+        directory.mkdir()
+        text = (SHIPPED / name).read_text()
+        for number, target in enumerate(self.targets, 1):
+            text = text.replace(f"broker-{number}:8080", target)
+        config = yaml.safe_load(text)
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"] = [{"targets": self.targets}]
-        (self._directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-        for name in config["rule_files"]:
-            (self._directory / name).write_text(scaled((SHIPPED / name).read_text()))
+        (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+        for rules in config["rule_files"]:
+            (directory / rules).write_text(scaled((SHIPPED / rules).read_text()))
+        started = Prometheus(directory)
+        self._all.append(started)
+        return started.wait_ready()
 
     def kill_victim(self) -> None:
         self.cluster.kill_broker(self.victim)
 
     def end(self) -> None:
-        if hasattr(self, "prometheus"):
-            self.prometheus.kill()
+        for prometheus in self._all:
+            prometheus.kill()
         self.cluster.kill_all()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.grafana import community
+from tests.grafana.community import community_queries
 from tests.grafana.load import FALLS_BEHIND, KEEPS_UP, load
 from tests.grafana.monitored import SHIPPED, Monitored
 from tests.grafana.queries import DASHBOARDS, PanelQuery, queries
 from tests.support.process import eventually
-from tests.support.prometheus import binary
+from tests.support.prometheus import Prometheus, binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,16 +56,10 @@ OF_THE_LOSS = {
 OF_THE_MACHINE = {"PykbrokerEventLoopLag", "KafkaRequestLatency"}
 """A machine that is too busy may make these fire, and rightly: not judged here."""
 
-ALERTS = {
-    rule["alert"]
-    for group in yaml.safe_load((SHIPPED / "alerts.yml").read_text())["groups"]
-    for rule in group["rules"]
-}
-RECORDS = {
-    rule["record"]
-    for group in yaml.safe_load((SHIPPED / "recording.yml").read_text())["groups"]
-    for rule in group["rules"]
-}
+
+def _rules(file: str, kind: str) -> set[str]:
+    groups = yaml.safe_load((SHIPPED / file).read_text())["groups"]
+    return {rule[kind] for group in groups for rule in group["rules"]}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +90,10 @@ def shown_wrongly(monitored: Monitored, moment: int) -> list[str]:
     ]
 
 
+def not_recorded(prometheus: Prometheus, file: str) -> list[str]:
+    return sorted(name for name in _rules(file, "record") if not prometheus.values(name))
+
+
 def states(monitored: Monitored, *wanted: str) -> set[str]:
     found = monitored.prometheus.alerts()
     return {alert["labels"]["alertname"] for alert in found if alert["state"] in wanted}
@@ -118,9 +118,7 @@ def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
     eventually_all("panels without data", lambda: without_data(monitored, ONLY_AFTER_THE_LOSS))
     assert {(q.board, q.panel) for q in without_data(monitored)} >= ONLY_AFTER_THE_LOSS
     eventually_all("panels that tell other than is", lambda: shown_wrongly(monitored, 0))
-    eventually_all(
-        "recorded nothing", lambda: [name for name in RECORDS if not prometheus.query(name)]
-    )
+    eventually_all("recorded nothing", lambda: not_recorded(prometheus, "recording.yml"))
     eventually_all(
         "alerts that did not fire", lambda: sorted(OF_THE_LOAD - states(monitored, "firing"))
     )
@@ -131,6 +129,24 @@ def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
     assert "DescribeConfigs" in {alert.get("request") for alert in alerts}
     assert prometheus.value(f'kafka_consumergroup_members{{consumergroup="{KEEPS_UP}"}}') == 1
     assert prometheus.rule_errors() == []
+
+
+def test_dashboards_of_others_have_their_data(monitored: Monitored) -> None:
+    asked = community_queries()
+    kinds = community.without_data()
+    panels = {(query.board, query.panel) for query in asked}
+    assert kinds.keys() <= panels
+
+    def empty() -> set[tuple[str, str]]:
+        return {(q.board, q.panel) for q in asked if not monitored.community.values(q.expr)}
+
+    eventually_all("panels without data", lambda: sorted(empty() - kinds.keys()))
+    assert empty() == kinds.keys(), "there is data now"
+    sensible = {panel for panel in panels if kinds.get(panel, "absent") == "absent"}
+    there = sensible - kinds.keys()
+    assert len(there) / len(sensible) >= 0.9, f"{len(there)} of {len(sensible)}"
+    eventually_all("recorded nothing", lambda: not_recorded(monitored.community, "names.yml"))
+    assert monitored.community.rule_errors() == []
 
 
 def test_the_loss_of_a_broker_is_told(monitored: Monitored) -> None:
@@ -155,4 +171,4 @@ def test_the_loss_of_a_broker_is_told(monitored: Monitored) -> None:
 
 
 def test_the_alerts_named_here_are_those_shipped() -> None:
-    assert OF_THE_LOAD | OF_THE_LOSS | OF_THE_MACHINE <= ALERTS
+    assert _rules("alerts.yml", "alert") >= OF_THE_LOAD | OF_THE_LOSS | OF_THE_MACHINE
