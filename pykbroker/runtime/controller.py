@@ -259,7 +259,7 @@ class Controller:
     def _decide(self, batch: Batch, pending: Pending, limit: int) -> bool:
         """False when it has to wait for the next transaction."""
         if pending.deadline_ms <= self._clock.monotonic_ms():
-            pending.refuse(KafkaError(ErrorCode.REQUEST_TIMED_OUT, "The controller was too busy."))
+            pending.refuse(KafkaError(ErrorCode.REQUEST_TIMED_OUT, None))
             return True
         try:
             decision = decide(pending.request, batch.view(pending))

@@ -110,8 +110,8 @@ class ControllerClient:
         return await self._controller.call(request, self._deadline_ms(request), charge)
 
     def _deadline_ms(self, request: Request) -> int:
-        timeout_ms = getattr(request, "timeout_ms", 0)
-        return self._clock.monotonic_ms() + (timeout_ms or self._timeout_ms)
+        timeout_ms: int = getattr(request, "timeout_ms", self._timeout_ms)
+        return self._clock.monotonic_ms() + timeout_ms
 
     def _elsewhere(self) -> NodeId | None:
         """The node of the controller when that is not here."""

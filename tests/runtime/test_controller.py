@@ -48,7 +48,7 @@ class World:
         return active
 
 
-def creation(*names: str, partitions: int = 1, timeout_ms: int = 0) -> CreateTopicsRequest:
+def creation(*names: str, partitions: int = 1, timeout_ms: int = 30_000) -> CreateTopicsRequest:
     return CreateTopicsRequest(
         topics=[
             CreatableTopic(name=n, num_partitions=partitions, replication_factor=1) for n in names
@@ -445,12 +445,25 @@ async def test_a_request_whose_time_is_up_in_the_queue_is_not_carried_out() -> N
         assert not world.one.images.current.topics
 
 
+@pytest.mark.parametrize("timeout_ms", [0, -1])
+async def test_a_request_without_time_runs_out_at_once(timeout_ms: int) -> None:
+    world = World(1)
+    async with running(world.one):
+        await world.started()
+        request = creation("t")
+        request.timeout_ms = timeout_ms
+        with pytest.raises(KafkaError) as refused:
+            await world.one.client.call(request)
+        assert refused.value.code == E.REQUEST_TIMED_OUT
+        assert not world.one.images.current.topics
+
+
 async def test_deleted_topics_are_gone_whole() -> None:
     world = World(1, max_operations=10)
     async with running(world.one):
         await world.started()
         await create(world.one, "t", partitions=30)
-        request = DeleteTopicsRequest(topics=[DeleteTopicState(name="t")])
+        request = DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], timeout_ms=9_000)
         await world.one.client.call(request)
         assert not world.one.images.current.topics
         await until(lambda: not world.one.follower.replay.orphans)
