@@ -17,6 +17,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import logging
+import os
 import random
 import signal
 import sys
@@ -180,8 +181,15 @@ class Outstanding:
         self.recorder = steering.recorder(name)
         self._random = steering.random(name)
         self._parts = steering.options.parts
+        self._producer = self.recorder.proc
+        self._lives = 1
         self._counter = 0
         self.count = 0
+
+    def another_producer(self) -> None:
+        """What the one before has sent may still arrive: order holds within each alone."""
+        self._lives += 1
+        self._producer = f"{self.recorder.proc}.{self._lives}"
 
     def next(self) -> Outgoing:
         """A fresh value for some partition; a stock client tries again by itself, so an error
@@ -189,7 +197,7 @@ class Outstanding:
         """
         self._counter += 1
         self.count += 1
-        val = f"{self.recorder.proc}.{self._counter}"
+        val = f"{self._producer}.{self._counter}"
         topic, partition = self._random.choice(self._parts)
         key, value, headers = content(val, topic, self._random)
         fields: dict[str, Any] = {"tp": f"{topic.name}-{partition}", "val": val}
@@ -300,6 +308,8 @@ def run_threads(workers: list[Callable[[], None]]) -> None:
 def main() -> None:
     faulthandler.register(signal.SIGUSR1)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    for name in os.environ.get("FAULT_DEBUG", "").split():  # loggers, to see what a client does
+        logging.getLogger(name).setLevel(logging.DEBUG)
     kind, text = sys.argv[1:]
     steering = Steering(options_of(json.loads(text)), kind)
     threading.Thread(target=steering.listen, daemon=True).start()

@@ -65,9 +65,10 @@ class Recovery:
         for val, send in self.run.sends.items():
             if send.acks == 0:
                 continue
-            known = firsts.setdefault(val.rpartition(".")[0], (NO_TIME, send.ref))
+            process = val.partition(".")[0]
+            known = firsts.setdefault(process, (NO_TIME, send.ref))
             if send.res == "ok" and healed <= send.t1 < known[0]:
-                firsts[val.rpartition(".")[0]] = (send.t1, send.ref)
+                firsts[process] = (send.t1, send.ref)
         for producer, (first, ref) in firsts.items():
             if first - healed > bound * 1e9:
                 took = "never" if first == NO_TIME else f"after {seconds(first - healed)}"

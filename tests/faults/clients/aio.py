@@ -39,58 +39,90 @@ async def _run(steering: Steering) -> None:
 
 
 async def produce(steering: Steering, sort: str, name: str) -> None:
-    from aiokafka import AIOKafkaProducer
-
-    options = steering.options
     outstanding = Outstanding(steering, sort, name)
     while not steering.may_produce.is_set():
         await asyncio.sleep(BURST_S)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=options.bootstrap,
-        acks="all" if outstanding.acks == -1 else outstanding.acks,
-        enable_idempotence=outstanding.idempotent,
-        linger_ms=5,
-        **options.if_impatient(request_timeout_ms=options.request_ms, metadata_max_age_ms=5_000),
-    )
-    await producer.start()
-    pace = Pace(options.rate)
+    pace = Pace(steering.options.rate)
     while not steering.must_stop_producing.is_set():
-        if outstanding.count < OUTSTANDING:
-            for _ in range(pace.due()):
-                await send(producer, outstanding.next())
-        await asyncio.sleep(BURST_S)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(producer.flush(), FLUSH_S)
-    await producer.stop()
+        await Producing(steering, outstanding).run(pace)
+        outstanding.another_producer()
     outstanding.recorder.close()
     steering.say(f"produced {name}")
 
 
-async def send(producer: Any, record: Outgoing) -> None:
-    try:
-        future = await producer.send(
-            record.topic,
-            record.value,
-            record.key,
-            partition=record.partition,
-            headers=record.headers,
+class Producing:
+    """The life of one producer: until the end, or until it is out of sequence.
+
+    aiokafka goes on with the next sequence number after it has given up a batch that nobody has
+    written, and everything is refused from then on. It has no way out but another producer.
+    """
+
+    def __init__(self, steering: Steering, outstanding: Outstanding) -> None:
+        self._steering = steering
+        self._outstanding = outstanding
+        self._is_out_of_sequence = False
+
+    async def run(self, pace: Pace) -> None:
+        from aiokafka import AIOKafkaProducer
+
+        options, outstanding = self._steering.options, self._outstanding
+        producer = AIOKafkaProducer(
+            bootstrap_servers=options.bootstrap,
+            acks="all" if outstanding.acks == -1 else outstanding.acks,
+            enable_idempotence=outstanding.idempotent,
+            linger_ms=5,
+            **options.if_impatient(
+                request_timeout_ms=options.request_ms, metadata_max_age_ms=5_000
+            ),
         )
-    except Exception as error:  # it is in the history
-        record.done(-1, told(error))
-        return
-    future.add_done_callback(lambda f: settle(f, record.done))
+        await self._start(producer)
+        while not (self._is_out_of_sequence or self._steering.must_stop_producing.is_set()):
+            if outstanding.count < OUTSTANDING:
+                for _ in range(pace.due()):
+                    await self._send(producer, outstanding.next())
+            await asyncio.sleep(BURST_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(producer.flush(), FLUSH_S)
+        await producer.stop()
 
+    async def _start(self, producer: Any) -> None:
+        """The first one finds everything in order; a later one, whoever is down."""
+        from aiokafka.errors import KafkaError
 
-def settle(future: asyncio.Future[Any], done: Any) -> None:
-    if future.cancelled():
-        done(-1, "Cancelled")
-        return
-    error = future.exception()
-    if error is not None:
-        done(-1, told(error))
-    else:
-        result = future.result()
-        done(-1 if result is None else result.offset, None)
+        while True:
+            try:
+                return await producer.start()
+            except KafkaError:
+                if self._steering.must_stop_producing.is_set():
+                    raise
+
+    async def _send(self, producer: Any, record: Outgoing) -> None:
+        try:
+            future = await producer.send(
+                record.topic,
+                record.value,
+                record.key,
+                partition=record.partition,
+                headers=record.headers,
+            )
+        except Exception as error:  # it is in the history
+            record.done(-1, told(error))
+            return
+        future.add_done_callback(lambda f: self._settle(f, record.done))
+
+    def _settle(self, future: asyncio.Future[Any], done: Any) -> None:
+        from aiokafka.errors import OutOfOrderSequenceNumber
+
+        if future.cancelled():
+            done(-1, "Cancelled")
+            return
+        error = future.exception()
+        if error is not None:
+            done(-1, told(error))
+            self._is_out_of_sequence |= isinstance(error, OutOfOrderSequenceNumber)
+        else:
+            result = future.result()
+            done(-1 if result is None else result.offset, None)
 
 
 async def consume(steering: Steering, name: str, group: str | None) -> None:
