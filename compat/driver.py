@@ -57,7 +57,7 @@ class Driver:
             start_new_session=True,
         )
         self._errors = self._reader(self._read_errors, self._process.stderr)
-        self._reader(self._read_results, self._process.stdout)
+        self._results = self._reader(self._read_results, self._process.stdout)
 
     def _reader(
         self, read: Callable[[IO[bytes]], None], stream: IO[bytes] | None
@@ -131,6 +131,11 @@ class Driver:
     def close(self) -> None:
         if self._process.poll() is None:
             self.crash()
+        for thread in (
+            self._results,
+            self._errors,
+        ):  # who reads from a stream that is closed meanwhile, fails
+            thread.join(PATIENCE_SECONDS)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 try:

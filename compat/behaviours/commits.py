@@ -177,7 +177,7 @@ def auto_commit_loses(case: Case) -> None:
 @behaviour(
     "At-least-once: what was processed after the last automatic commit is delivered again when "
     "the consumer dies.",
-    needs="produce groups auto_commit",
+    needs="produce groups auto_commit_interval",
 )
 def auto_commit_repeats(case: Case) -> None:
     topic, group = case.topic(), case.group()

@@ -48,6 +48,7 @@ CAPABILITIES = (
     "roundrobin",
     "sticky",
     "auto_commit",
+    "auto_commit_interval",
     "manual_commit",
     "offsets_for_times",
     "pause",

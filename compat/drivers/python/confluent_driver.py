@@ -45,6 +45,7 @@ CAPABILITIES = (
     "range",
     "roundrobin",
     "auto_commit",
+    "auto_commit_interval",
     "manual_commit",
     "offsets_for_times",
     "pause",

@@ -31,6 +31,7 @@ CAPABILITIES = (
     "range",
     "roundrobin",
     "auto_commit",
+    "auto_commit_interval",
     "offsets_for_times",
     "reset_none",
     "isolation",

@@ -35,7 +35,7 @@ class Producer(Handle):
     def __init__(self, config: Json) -> None:
         settings = producer_settings(config)
         bootstrap = settings.pop("bootstrap.servers")
-        self._arguments = ["-b", bootstrap, "-P", "-vvv", *properties(settings)]
+        self._arguments = ["-b", bootstrap, "-P", "-E", "-vvv", *properties(settings)]
 
     @staticmethod
     def explain(error: Exception) -> CommandError:

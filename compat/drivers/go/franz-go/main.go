@@ -19,7 +19,7 @@ func main() {
 		Capabilities: line.Capabilities(adminOperations(nil),
 			"produce", "consume", "groups", "headers", "timestamps", "idempotent", "acks0",
 			"regex", "static_membership", "cooperative", "range", "roundrobin", "sticky",
-			"auto_commit", "manual_commit", "offsets_for_times", "pause", "reset_none",
+			"auto_commit", "auto_commit_interval", "manual_commit", "offsets_for_times", "pause", "reset_none",
 			"isolation", "gzip", "snappy", "lz4", "zstd", "partitioner_java",
 			"partitions_explicit", "events", "generation"),
 		Kinds: map[string]line.Open{

@@ -18,7 +18,7 @@ func main() {
 		Partitioner: "roundrobin",
 		Capabilities: line.Capabilities(adminOperations(nil),
 			"produce", "consume", "groups", "headers", "timestamps", "acks0", "range",
-			"roundrobin", "auto_commit", "manual_commit", "offsets_for_times", "isolation",
+			"roundrobin", "auto_commit", "auto_commit_interval", "manual_commit", "offsets_for_times", "isolation",
 			"gzip", "snappy", "lz4", "zstd", "partitioner_java", "partitioner_librdkafka",
 			"partitions_explicit"),
 		Kinds: map[string]line.Open{

@@ -16,7 +16,7 @@ func main() {
 		Partitioner: "fnv1a",
 		Capabilities: line.Capabilities(adminOperations(nil),
 			"produce", "consume", "groups", "headers", "timestamps", "idempotent", "acks0",
-			"static_membership", "cooperative", "range", "roundrobin", "sticky", "auto_commit",
+			"static_membership", "cooperative", "range", "roundrobin", "sticky", "auto_commit", "auto_commit_interval",
 			"manual_commit", "offsets_for_times", "pause", "isolation", "gzip", "snappy", "lz4",
 			"zstd", "partitioner_java", "partitioner_librdkafka", "partitions_explicit", "events",
 			"generation"),

@@ -25,6 +25,7 @@ const CAPABILITIES: &[&str] = &[
     "range",
     "roundrobin",
     "auto_commit",
+    "auto_commit_interval",
     "manual_commit",
     "offsets_for_times",
     "pause",

@@ -17,7 +17,7 @@ serve({
     partitioner: 'librdkafka',
     capabilities: [
       'produce', 'consume', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'regex',
-      'static_membership', 'cooperative', 'range', 'roundrobin', 'auto_commit', 'manual_commit',
+      'static_membership', 'cooperative', 'range', 'roundrobin', 'auto_commit', 'auto_commit_interval', 'manual_commit',
       'offsets_for_times', 'pause', 'reset_none', 'isolation', 'partitioner_java',
       'partitioner_librdkafka', 'partitions_explicit', 'events', ...CODECS,
       ...adminCapabilities(ConfluentAdmin),

@@ -15,7 +15,7 @@ serve({
     partitioner: 'murmur2, unsigned',
     capabilities: [
       'produce', 'consume', 'groups', 'headers', 'timestamps', 'idempotent', 'acks0', 'static_membership',
-      'roundrobin', 'auto_commit', 'manual_commit', 'offsets_for_times', 'reset_none', 'isolation',
+      'roundrobin', 'auto_commit', 'auto_commit_interval', 'manual_commit', 'offsets_for_times', 'reset_none', 'isolation',
       'partitioner_java', 'partitions_explicit', 'events', 'generation', ...codecs(),
       ...adminCapabilities(PlatformaticAdmin),
     ],
