@@ -20,6 +20,8 @@ _TEXT = """
 pykbroker_build_info gauge version: 1, with the version of pykbroker.
 pykbroker_event_loop_lag_seconds gauge -: How late the event loop's last timer was.
 pykbroker_event_loop_lag_max_seconds gauge -: How late the latest timer of the last minute was.
+pykbroker_log_directory_total_bytes gauge logDirectory: Bytes of the volume that the log directory is on.
+pykbroker_log_directory_usable_bytes gauge logDirectory: Bytes that are free there for the broker.
 pykbroker_metrics_left_out gauge -: Partitions and committed offsets beyond what one page holds.
 pykbroker_connections_refused_total counter -: Connections closed because their client broke the protocol.
 

@@ -45,6 +45,25 @@ async def test_syncs_are_counted_and_timed(
     assert median == pytest.approx(8 * len(synced) / 3, rel=0.04)
 
 
+async def test_the_space_of_a_directory_is_told_while_its_disk_answers(
+    box: ManagerBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[float | None]:
+        found = scrape(storage_samples(box.manager))
+        names = (f"pykbroker_log_directory_{kind}_bytes" for kind in ("total", "usable"))
+        return [value(found, name, logDirectory="/data") for name in names]
+
+    assert told() == [None, None]  # in memory
+    monkeypatch.setattr(box.disk, "space", lambda path: (1000, 400))
+    assert told() == [1000, 400]
+
+    def fail(path: str) -> tuple[int, int]:
+        raise OSError(5, "EIO")
+
+    monkeypatch.setattr(box.disk, "space", fail)
+    assert told() == [None, None]
+
+
 async def test_the_cleaner_tells_how_dirty_it_found_logs(box: ManagerBox) -> None:
     log = box.log(
         cleanup_policy="compact", internal_segment_bytes=100, min_cleanable_dirty_ratio=0.5
