@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana.panels import BROKER, Board, Panel, Query, Section, graph, stat, table
 
 GROUP = 'job="$job",consumergroup=~"$group",topic=~"$topic"'
+COORDINATOR = "kafka_server_group_coordinator_metrics"
 MANAGER = "kafka_coordinator_group_groupmetadatamanager"
 
 
@@ -38,6 +39,27 @@ _GROUPS = Section(
                 '(kafka_consumergroup_members{job="$job",consumergroup=~"$group"})',
                 "{{consumergroup}}",
             ),
+        ),
+        graph(
+            "Rebalances",
+            "Generations of groups that began, per second.",
+            "cps",
+            Query(f"{COORDINATOR}_group_completed_rebalance_rate{{{BROKER}}}", "{{instance}}"),
+            width=8,
+        ),
+        graph(
+            "Offset commits",
+            "Offsets committed per second.",
+            "ops",
+            Query(f"{COORDINATOR}_offset_commit_rate{{{BROKER}}}", "{{instance}}"),
+            width=8,
+        ),
+        graph(
+            "Loading a coordinator's partition",
+            "How long a partition of __consumer_offsets took to load, at most.",
+            "ms",
+            Query(f"{COORDINATOR}_partition_load_time_max{{{BROKER}}}", "{{instance}}"),
+            width=8,
         ),
     ),
 )

@@ -8,6 +8,7 @@ from grafana.panels import (
     GOOD,
     NONE_IS_GOOD,
     ONCE,
+    WARNING,
     Board,
     Query,
     Section,
@@ -25,43 +26,64 @@ _HEALTH = Section(
             "Brokers that serve",
             "Unfenced brokers, as the active controller sees them.",
             f"sum(kafka_brokers{{{JOB}}})",
+            width=6,
         ),
         stat(
             "Brokers that do not answer",
             "Targets that Prometheus could not scrape.",
             f"count(up{{{JOB}}} == 0) or vector(0)",
             steps=NONE_IS_GOOD,
+            width=6,
         ),
         stat(
             "Active controllers",
             "Exactly one is right.",
             f"sum(kafka_controller_kafkacontroller_activecontrollercount{{{JOB}}})",
             steps=((None, BAD), (1, GOOD), (2, BAD)),
+            width=6,
         ),
         stat(
             "Offline partitions",
             "Partitions without a leader: nobody can write or read them.",
             f"max(kafka_controller_kafkacontroller_offlinepartitionscount{{{JOB}}})",
             steps=NONE_IS_GOOD,
+            width=6,
         ),
         stat(
             "Under-replicated partitions",
             "Partitions whose ISR lacks a replica.",
             f"sum(kafka_server_replicamanager_underreplicatedpartitions{{{JOB}}})",
             steps=NONE_IS_GOOD,
+            width=6,
         ),
         stat(
             "Under min ISR",
             "Partitions that refuse writes with acks=all.",
             f"sum(kafka_server_replicamanager_underminisrpartitioncount{{{JOB}}})",
             steps=NONE_IS_GOOD,
+            width=6,
         ),
         stat(
             "Offline log directories",
             "Log directories that failed.",
             f"sum(kafka_log_logmanager_offlinelogdirectorycount{{{JOB}}})",
             steps=NONE_IS_GOOD,
+            width=6,
         ),
+        stat(
+            "Unclean elections",
+            "Leaders elected in the last hour that may lack committed records.",
+            "sum(increase(kafka_controller_controllerstats_uncleanleaderelections_total"
+            f"{{{JOB}}}[1h]))",
+            steps=NONE_IS_GOOD,
+            width=6,
+        ),
+    ),
+)
+
+_SIZE = Section(
+    "Size",
+    (
         stat(
             "Topics",
             "Topics of the cluster, internal ones included.",
@@ -87,6 +109,14 @@ _HEALTH = Section(
             "Bytes of all logs, replicas included.",
             f"sum(kafka_log_log_size{{{JOB}}})",
             unit="bytes",
+        ),
+        stat(
+            "Free space",
+            "On the fullest volume of a log directory.",
+            f"min(pykbroker_log_directory_usable_bytes{{{JOB}}}"
+            f" / pykbroker_log_directory_total_bytes{{{JOB}}})",
+            unit="percentunit",
+            steps=((None, BAD), (0.1, WARNING), (0.2, GOOD)),
         ),
     ),
 )
@@ -188,5 +218,5 @@ OVERVIEW = Board(
     "pykbroker / Overview",
     "Whether the cluster is well, and what it carries.",
     (),
-    (_HEALTH, _TRAFFIC, _BROKERS),
+    (_HEALTH, _SIZE, _TRAFFIC, _BROKERS),
 )

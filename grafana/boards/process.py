@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from grafana.panels import BROKER, Board, Query, Section, graph, stat, table
 
-LISTENER = "kafka_server_socket_server_metrics_listener_(.+)_networkprocessor_0_connection_"
+SOCKETS = "kafka_server_socket_server_metrics_"
+LISTENER = f"{SOCKETS}listener_(.+)_networkprocessor_0_"
+SOFTWARE = (
+    f"{SOCKETS}clientsoftwarename_(.+)_clientsoftwareversion_(.+)_listener_.+"
+    "_networkprocessor_0_connections"
+)
 
 
 def _by_listener(what: str) -> str:
-    """Connection figures have the listener in their names."""
+    """Figures of sockets have the listener in their names."""
     return (
         f'label_replace({{__name__=~"{LISTENER}{what}",{BROKER}}}, '
         f'"listener", "$1", "__name__", "{LISTENER}{what}")'
@@ -37,6 +42,62 @@ _LOOP = Section(
             "How late the latest timer of the last minute was.",
             "s",
             Query(f"pykbroker_event_loop_lag_max_seconds{{{BROKER}}}", "{{instance}}"),
+            width=8,
+        ),
+    ),
+)
+
+_DISK = Section(
+    "Disk",
+    (
+        graph(
+            "Free space",
+            "Bytes that are free for the broker, on the volume of each log directory.",
+            "bytes",
+            Query(
+                f"pykbroker_log_directory_usable_bytes{{{BROKER}}}", "{{instance}} {{logDirectory}}"
+            ),
+        ),
+        graph(
+            "Disk traffic",
+            "Bytes per second that the process had read and written.",
+            "Bps",
+            Query(
+                f"rate(kafka_server_kafkaserver_linux_disk_read_bytes{{{BROKER}}}[$__rate_interval])",
+                "{{instance}} read",
+            ),
+            Query(
+                "rate(kafka_server_kafkaserver_linux_disk_write_bytes"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}} written",
+            ),
+        ),
+        graph(
+            "Syncs",
+            "Syncs of logs, per second.",
+            "ops",
+            Query(
+                "rate(kafka_log_logflushstats_logflushrateandtimems_count"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}}",
+            ),
+            width=8,
+        ),
+        graph(
+            "Sync time, 99th percentile",
+            "How long a sync of a log takes.",
+            "ms",
+            Query(
+                f'kafka_log_logflushstats_logflushrateandtimems{{{BROKER},quantile="0.99"}}',
+                "{{instance}}",
+            ),
+            width=8,
+        ),
+        graph(
+            "Dirtiest log",
+            "Share of the dirtiest compacted log that was not cleaned yet.",
+            "percent",
+            Query(f"kafka_log_logcleaner_max_dirty_percent{{{BROKER}}}", "{{instance}}"),
             width=8,
         ),
     ),
@@ -83,7 +144,7 @@ _CONNECTIONS = Section(
             "Connections of clients and of other brokers.",
             "none",
             Query(
-                f"sum by (instance, listener) ({_by_listener('count')})",
+                f"sum by (instance, listener) ({_by_listener('connection_count')})",
                 "{{instance}} {{listener}}",
             ),
             width=8,
@@ -93,10 +154,40 @@ _CONNECTIONS = Section(
             "Connections opened per second.",
             "cps",
             Query(
-                f"sum by (instance) (rate({_by_listener('creation_total')}[$__rate_interval:]))",
+                f"sum by (instance) (rate({_by_listener('connection_creation_total')}"
+                "[$__rate_interval:]))",
                 "{{instance}}",
             ),
             width=8,
+        ),
+        graph(
+            "Network",
+            "Bytes per second received and sent, those of other brokers included.",
+            "Bps",
+            Query(
+                f"sum by (instance) (rate({_by_listener('incoming_byte_total')}"
+                "[$__rate_interval:]))",
+                "{{instance}} in",
+            ),
+            Query(
+                f"sum by (instance) (rate({_by_listener('outgoing_byte_total')}"
+                "[$__rate_interval:]))",
+                "{{instance}} out",
+            ),
+            width=12,
+        ),
+        graph(
+            "Client software",
+            "Open connections by what the client calls itself.",
+            "none",
+            Query(
+                "sum by (software, version) (label_replace(label_replace("
+                f'{{__name__=~"{SOFTWARE}",{BROKER}}}, '
+                f'"software", "$1", "__name__", "{SOFTWARE}"), '
+                f'"version", "$2", "__name__", "{SOFTWARE}"))',
+                "{{software}} {{version}}",
+            ),
+            width=12,
         ),
         graph(
             "Refused connections",
@@ -143,5 +234,5 @@ PROCESS = Board(
     "pykbroker / Process",
     "The brokers as processes: time, memory, files, connections.",
     (),
-    (_LOOP, _MEMORY, _CONNECTIONS, _BUILD),
+    (_LOOP, _DISK, _MEMORY, _CONNECTIONS, _BUILD),
 )

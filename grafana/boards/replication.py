@@ -102,9 +102,128 @@ _CHANGES = Section(
     ),
 )
 
+_FETCHER = f'{BROKER},clientId!=""'
+
+_FOLLOWERS = Section(
+    "Followers",
+    (
+        graph(
+            "Largest lag",
+            "Records that the furthest partition of each follower is behind its leader.",
+            "short",
+            Query(f"kafka_server_replicafetchermanager_maxlag{{{_FETCHER}}}", "{{instance}}"),
+        ),
+        graph(
+            "Lag by topic",
+            "Records that followers are behind, of all partitions.",
+            "short",
+            Query(
+                f"sum by (topic) (kafka_server_fetcherlagmetrics_consumerlag{{{TOPIC}}})",
+                "{{topic}}",
+            ),
+        ),
+        graph(
+            "Slowest fetcher",
+            "Fetches per second of the slowest connection to a leader.",
+            "ops",
+            Query(f"kafka_server_replicafetchermanager_minfetchrate{{{_FETCHER}}}", "{{instance}}"),
+        ),
+        graph(
+            "Partitions that are fetched no more",
+            "Their follower gave up: its log says why.",
+            "none",
+            Query(
+                f"kafka_server_replicafetchermanager_failedpartitionscount{{{_FETCHER}}}",
+                "{{instance}}",
+            ),
+        ),
+    ),
+)
+
+_CONTROLLER = Section(
+    "Controller",
+    (
+        graph(
+            "Elections",
+            "Leaders elected in place of others, per second; unclean ones may lose records.",
+            "cps",
+            Query(
+                "sum(rate(kafka_controller_controllerstats_leaderelectionrateandtimems_count"
+                '{job="$job"}[$__rate_interval]))',
+                "all",
+            ),
+            Query(
+                "sum(rate(kafka_controller_controllerstats_uncleanleaderelections_total"
+                '{job="$job"}[$__rate_interval]))',
+                "unclean",
+            ),
+            width=8,
+        ),
+        graph(
+            "Wait for the controller, 99th percentile",
+            "Until it looks at a request, and until it has decided and written.",
+            "ms",
+            Query(
+                "max(kafka_controller_controllereventmanager_eventqueuetimems"
+                '{job="$job",quantile="0.99"})',
+                "waiting",
+            ),
+            Query(
+                "max(kafka_controller_controllereventmanager_eventqueueprocessingtimems"
+                '{job="$job",quantile="0.99"})',
+                "deciding",
+            ),
+            width=8,
+        ),
+        graph(
+            "Brokers",
+            "As the active controller sees them.",
+            "none",
+            Query('max(kafka_controller_kafkacontroller_activebrokercount{job="$job"})', "serving"),
+            Query('max(kafka_controller_kafkacontroller_fencedbrokercount{job="$job"})', "fenced"),
+            width=8,
+        ),
+    ),
+)
+
 _COST = Section(
     "Traffic",
     (
+        graph(
+            "Replication in",
+            "Bytes per second fetched from leaders.",
+            "Bps",
+            Query(
+                "rate(kafka_server_brokertopicmetrics_replicationbytesin_total"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}}",
+            ),
+        ),
+        graph(
+            "Replication out",
+            "Bytes per second sent to followers.",
+            "Bps",
+            Query(
+                "rate(kafka_server_brokertopicmetrics_replicationbytesout_total"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}}",
+            ),
+        ),
+        graph(
+            "Reassignment",
+            "Bytes per second for replicas that a reassignment adds; part of the replication.",
+            "Bps",
+            Query(
+                "rate(kafka_server_brokertopicmetrics_reassignmentbytesin_total"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}} in",
+            ),
+            Query(
+                "rate(kafka_server_brokertopicmetrics_reassignmentbytesout_total"
+                f"{{{BROKER}}}[$__rate_interval])",
+                "{{instance}} out",
+            ),
+        ),
         graph(
             "Throttled replication",
             "Bytes per second of partitions under a replication throttle, sent and fetched.",
@@ -122,5 +241,5 @@ REPLICATION = Board(
     "pykbroker / Replication",
     "Whether replicas are where they should be, and what they cost.",
     ("topic",),
-    (_STATE, _CHANGES, _COST),
+    (_STATE, _CHANGES, _FOLLOWERS, _CONTROLLER, _COST),
 )

@@ -55,6 +55,48 @@ _TRAFFIC = Section(
         _rate("messagesin", "Records in", "Records appended for clients.", "short"),
         _rate("bytesin", "Bytes in", "Bytes appended for clients.", "Bps"),
         _rate("bytesout", "Bytes out", "Bytes sent to clients that fetch.", "Bps"),
+        _rate("totalproducerequests", "Appends", "Partitions that produce requests name.", "ops"),
+        _rate("totalfetchrequests", "Reads", "Partitions read for fetches.", "ops"),
+        _rate(
+            "failedproducerequests",
+            "Refused appends",
+            "For what the producer sent, or for lack of replicas.",
+            "ops",
+        ),
+        graph(
+            "Refused batches",
+            "By why: too large, checksum, message format, sequence, no key in a compacted topic.",
+            "cps",
+            *(
+                Query(
+                    f"sum(rate(kafka_server_brokertopicmetrics_{name}_total"
+                    f'{{{BROKER},topic=""}}[$__rate_interval]))',
+                    legend,
+                )
+                for name, legend in (
+                    ("bytesrejected", "too large (bytes)"),
+                    ("invalidmessagecrcrecords", "checksum"),
+                    ("invalidmagicnumberrecords", "message format"),
+                    ("invalidoffsetorsequencerecords", "offsets or sequence"),
+                    ("nokeycompactedtopicrecords", "no key"),
+                )
+            ),
+        ),
+        graph(
+            "Old message formats",
+            "Records per second that are converted, which costs time; newer clients need none.",
+            "short",
+            Query(
+                "sum(rate(kafka_server_brokertopicmetrics_producemessageconversions_total"
+                f'{{{BROKER},topic=""}}[$__rate_interval]))',
+                "produced",
+            ),
+            Query(
+                "sum(rate(kafka_server_brokertopicmetrics_fetchmessageconversions_total"
+                f'{{{BROKER},topic=""}}[$__rate_interval]))',
+                "fetched",
+            ),
+        ),
     ),
 )
 

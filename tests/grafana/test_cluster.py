@@ -53,8 +53,13 @@ OF_THE_LOSS = {
     "KafkaUnderReplicatedPartitions",
     "KafkaUnderMinIsrPartitions",
 }
-OF_THE_MACHINE = {"PykbrokerEventLoopLag", "KafkaRequestLatency"}
-"""A machine that is too busy may make these fire, and rightly: not judged here."""
+OF_THE_MACHINE = {
+    "KafkaRequestLatency",
+    "PykbrokerDiskFills",
+    "PykbrokerDiskFull",
+    "PykbrokerEventLoopLag",
+}
+"""A machine that is too busy or full may make these fire, and rightly: not judged here."""
 
 
 def _rules(file: str, kind: str) -> set[str]:

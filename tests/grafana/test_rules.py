@@ -27,6 +27,9 @@ ONE, TWO = f'{JOB},instance="one"', f'{JOB},instance="two"'
 ERRORS = "kafka_network_requestmetrics_errors_total"
 LAG = f'kafka_consumergroup_lag_sum{{{ONE},consumergroup="g",topic="t"}}'
 TIMES = f'kafka_network_requestmetrics_totaltimems{{{ONE},quantile="0.99",'
+UNCLEAN = "kafka_controller_controllerstats_uncleanleaderelections_total"
+DISK = "pykbroker_log_directory_"
+VOLUME = {f"{DISK}total_bytes{{{ONE}}}": "100x99"}
 CONTROLLERS = "kafka_controller_kafkacontroller_activecontrollercount"
 
 
@@ -87,6 +90,18 @@ CASES = [
     *_gauge(
         "KafkaUnderMinIsrPartitions", "kafka_server_replicamanager_underminisrpartitioncount", 1
     ),
+    Case("KafkaUncleanLeaderElection", {f"{UNCLEAN}{{{ONE}}}": "0x5 2x9"}, 7, 1),
+    Case("KafkaUncleanLeaderElection", {f"{UNCLEAN}{{{ONE}}}": "0x5 2x9"}, 13, 0),
+    Case("KafkaUncleanLeaderElection", {f"{UNCLEAN}{{{ONE}}}": "2x9"}, 7, 0),
+    *_gauge("KafkaFollowerFailed", "kafka_server_replicafetchermanager_failedpartitionscount", 1),
+    *_gauge(
+        "KafkaLogCleanerGaveUp", "kafka_log_logcleanermanager_uncleanable_partitions_count", 15
+    ),
+    Case("PykbrokerDiskFull", {f"{DISK}usable_bytes{{{ONE}}}": "5x9", **VOLUME}, 7, 1),
+    Case("PykbrokerDiskFull", {f"{DISK}usable_bytes{{{ONE}}}": "15x9", **VOLUME}, 9, 0),
+    Case("PykbrokerDiskFills", {f"{DISK}usable_bytes{{{ONE}}}": "900-5x99"}, 60, 1),
+    Case("PykbrokerDiskFills", {f"{DISK}usable_bytes{{{ONE}}}": "90000-5x99"}, 60, 0),
+    Case("PykbrokerDiskFills", {f"{DISK}usable_bytes{{{ONE}}}": "5x99"}, 60, 0),
     Case(
         "KafkaIsrShrinking",
         {f"kafka_server_replicamanager_isrshrinks_total{{{ONE}}}": "0+1x40"},
