@@ -1,4 +1,4 @@
-"""``python -m compat run|bench|differential``; each has its own ``--help``."""
+"""``python -m compat run|bench|readme|differential``; each has its own ``--help``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 COMMANDS = {
     "run": ("compat.cli", "behaviours with every client against a cluster"),
     "bench": ("compat.bench.cli", "the same loads on several brokers, as ratios"),
+    "readme": ("compat.report.readme", "the tables of the documentation, from their reports"),
     "differential": ("compat.differential.cli", "the same raw requests to two brokers"),
 }
 
