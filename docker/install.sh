@@ -9,13 +9,21 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$root/opt/pykbroker/lib" "$root/opt/kafka/config" "$root/etc/kafka/secrets" \
   "$root/var/lib/kafka/data" "$root/mnt/shared/config" "$root/home/appuser" "$root/tmp"
 cp -R "$here/docker/root/." "$root/"
-cp -R "$here/wire" "$here/pykbroker" "$root/opt/pykbroker/lib/"
 chmod 755 "$root/etc/kafka/docker/run" "$root/opt/pykbroker/bin/"* "$root/opt/kafka/bin/"*
+cp -R "$here/wire" "$here/pykbroker" "$root/opt/pykbroker/lib/"
 chmod 1777 "$root/tmp"
 
-# Tools go by both names.
+# Kafka's tools are one program; they go by both names, and are where either image has them.
+for tool in broker-api-versions configs console-consumer console-producer consumer-groups \
+  get-offsets topics; do
+  ln -sf /opt/pykbroker/bin/pykbroker-tool "$root/opt/kafka/bin/kafka-$tool.sh"
+done
+ln -sf pykbroker-tool "$root/opt/pykbroker/bin/cub"
+mkdir -p "$root/usr/bin"
 for tool in "$root/opt/kafka/bin/"*.sh; do
-  ln -sf "$(basename "$tool")" "${tool%.sh}"
+  name=$(basename "$tool" .sh)
+  ln -sf "$name.sh" "${tool%.sh}"
+  ln -sf "/opt/kafka/bin/$name.sh" "$root/usr/bin/$name"
 done
 # One file, by the names of both images; one place for data, by the names of all.
 ln -sf /opt/kafka/config/server.properties "$root/etc/kafka/kafka.properties"

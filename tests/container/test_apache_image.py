@@ -81,6 +81,28 @@ def test_arguments_of_the_start_script_are_environment(engine: Engine) -> None:
     assert broker.execute("pykbroker-health").returncode == 0
 
 
+def test_the_commands_of_health_checks_and_of_those_who_make_topics(engine: Engine) -> None:
+    broker = engine.run({})
+    ready(broker)
+    where = ("--bootstrap-server", "localhost:9092")
+    for command in (
+        ("kafka-topics", *where, "--create", "--topic", "orders", "--partitions", "2"),
+        ("/opt/kafka/bin/kafka-broker-api-versions.sh", *where),
+        ("kafka-configs.sh", *where, "--entity-type", "topics", "--describe"),
+        ("kafka-consumer-groups", *where, "--list"),
+        ("cub", "kafka-ready", "-b", "localhost:9092", "1", "20"),
+        ("nc", "-z", "localhost", "9092"),
+        ("bash", "-c", "echo one | kafka-console-producer --topic orders " + " ".join(where)),
+    ):
+        done = broker.execute(*command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert broker.execute("/opt/kafka/bin/kafka-topics.sh", *where, "--list").stdout == "orders\n"
+    read = ("--topic", "orders", "--from-beginning", "--max-messages", "1")
+    assert broker.execute("kafka-console-consumer.sh", *where, *read).stdout == "one\n"
+    assert broker.execute("nc", "-z", "-w", "2", "localhost", "9").returncode != 0
+    assert broker.execute("nc", "localhost", "9092").returncode == 2
+
+
 def test_three_services_of_a_compose_file_are_one_cluster(engine: Engine) -> None:
     voters = ",".join(f"{i}@{name}:29093" for i, name in enumerate(TRIO, 1))
     for node, name in enumerate(TRIO, 1):

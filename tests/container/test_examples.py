@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,10 @@ def services(name: str) -> dict[str, Any]:
 )
 def test_the_services_of_an_example_serve(engine: Engine, name: str, ports: list[int]) -> None:
     found = services(name)
+    commands = {service: said["command"] for service, said in found.items() if "command" in said}
     for service, said in found.items():
+        if service in commands:
+            continue
         environment = said.get("environment") or said["env"]
         broker = engine.run(
             {variable: str(value) for variable, value in environment.items()},
@@ -45,6 +49,9 @@ def test_the_services_of_an_example_serve(engine: Engine, name: str, ports: list
             engine.map_port(broker, int(inside), int(mapped))
     for broker in engine.containers:
         broker.wait_for_log("Kafka Server started")
+    for service, command in commands.items():
+        once = engine.run({}, shlex.split(command), name=service, peers=tuple(found))
+        assert once.process.wait(60) == 0, once.text
     expected = {node: f"localhost:{port}" for node, port in enumerate(ports, 1)}
     assert live_brokers(engine, f"localhost:{ports[-1]}") == expected
     round_trip(engine, f"localhost:{ports[0]}", replicas=len(ports))

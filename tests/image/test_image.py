@@ -66,6 +66,8 @@ def test_a_broker_gets_healthy_and_ends_as_asked(docker: Docker, start: Callable
     await_health(docker, broker)
     print(f"healthy {time.monotonic() - began:.1f} s after docker run")
     assert docker.docker("exec", broker, "id", "-u").stdout == "1000\n"
+    for tool in ("kafka-topics", "/usr/bin/kafka-topics", "/opt/kafka/bin/kafka-topics.sh"):
+        docker.docker("exec", broker, tool, "--bootstrap-server", "localhost:9092", "--list")
     found = docker.run(sys.executable, "-c", ROUND_TRIP, "localhost:9092", "1").stdout
     assert found.strip() == "5L6g3nShT-eMCtK--X86sw"
     docker.docker("stop", "-t", "60", broker)
