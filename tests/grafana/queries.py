@@ -41,6 +41,14 @@ def queries(path: Path, variables: Mapping[str, str]) -> list[PanelQuery]:
     ]
 
 
+def variable_queries(path: Path) -> list[tuple[str, str]]:
+    """(selector, label) of each ``label_values``."""
+    variables = json.loads(path.read_text())["templating"]["list"]
+    asked = [each["query"]["query"] for each in variables if each["type"] == "query"]
+    found = [re.fullmatch(r"label_values\((.+), (\w+)\)", query) for query in asked]
+    return [(each[1], each[2]) for each in found if each is not None]
+
+
 def substituted(expression: str, variables: Mapping[str, str]) -> str:
     """``$name``, ``${name}``; one that is not known is an error."""
 

@@ -11,7 +11,13 @@ from tests.grafana import community
 from tests.grafana.community import community_queries
 from tests.grafana.load import FALLS_BEHIND, KEEPS_UP, load
 from tests.grafana.monitored import SHIPPED, Monitored
-from tests.grafana.queries import DASHBOARDS, PanelQuery, queries
+from tests.grafana.queries import (
+    DASHBOARDS,
+    PanelQuery,
+    queries,
+    substituted,
+    variable_queries,
+)
 from tests.support.process import eventually
 from tests.support.prometheus import Prometheus, binary
 
@@ -136,6 +142,16 @@ def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
     assert prometheus.rule_errors() == []
 
 
+def test_variables_have_something_to_pick(monitored: Monitored) -> None:
+    picks = {pick for path in DASHBOARDS.glob("*.json") for pick in variable_queries(path)}
+    assert {label for _, label in picks} == {
+        *("job", "instance", "topic", "consumergroup", "request")
+    }
+    for selector, label in picks:
+        found = monitored.prometheus.query(substituted(selector, VARIABLES))
+        assert {series["metric"].get(label) for series in found} - {None}, (selector, label)
+
+
 def test_dashboards_of_others_have_their_data(monitored: Monitored) -> None:
     asked = community_queries()
     kinds = community.without_data()
@@ -158,8 +174,11 @@ def test_the_loss_of_a_broker_is_told(monitored: Monitored) -> None:
     prometheus = monitored.prometheus
     monitored.kill_victim()
     eventually_all(
-        "alerts that did not fire", lambda: sorted(OF_THE_LOSS - states(monitored, "firing"))
+        "alerts that did not fire",
+        lambda: sorted((OF_THE_LOAD | OF_THE_LOSS) - states(monitored, "firing")),
     )
+    told = [text for alert in prometheus.alerts() for text in alert["annotations"].values()]
+    assert not [text for text in told if "error" in text and "template" in text]
     expected = OF_THE_LOAD | OF_THE_LOSS | OF_THE_MACHINE
     # What is pending may yet fire: it does not once it is gone.
     eventually_all(
