@@ -8,7 +8,7 @@ from pykbroker.ports import Page
 from pykbroker.runtime.figures.broker import samples
 from pykbroker.runtime.figures.groups import committed_partitions
 from pykbroker.runtime.leader_ends import LeaderEnds
-from pykbroker.runtime.metrics import collect, render
+from pykbroker.runtime.metrics import page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,9 +27,9 @@ def pages(
 
     async def metrics(headers: Mapping[str, str]) -> Page:
         await ends.refresh(committed_partitions(broker))
-        found = await collect(samples(broker, clients, watch, ends), broker.clock)
+        found = samples(broker, clients, watch, ends)
         accept = headers.get("accept", "")
-        content_type, body = await workers.run(render, found, accept)
+        content_type, body = await page(found, accept, broker.clock, workers)
         return Page(200, content_type, body)
 
     async def live(headers: Mapping[str, str]) -> Page:

@@ -11,12 +11,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
 from pykbroker.edges.clock import SystemClock
+from pykbroker.edges.workers import ThreadWorkers
 from pykbroker.runtime.figures.broker import samples, watch
 from pykbroker.runtime.figures.groups import group_samples
 from pykbroker.runtime.figures.partitions import partition_samples, traffic_samples
 from pykbroker.runtime.figures.rates import Rates
 from pykbroker.runtime.figures.table import FAMILIES, family_of, named
-from pykbroker.runtime.metrics import collect, render
+from pykbroker.runtime.metrics import collect, page, render
 from pykbroker.state.group.classic_group import ClassicGroup
 from pykbroker.state.group.counts import GroupCounts
 from pykbroker.state.group.offsets import CommittedOffset, GroupOffsets, OffsetKey
@@ -126,6 +127,8 @@ async def test_a_broker_tells_what_the_table_says() -> None:
     text, openmetrics = pages.values()
     assert value(read(text), "kafka_controller_kafkacontroller_activecontrollercount") == 1
     assert value(read(text), "kafka_brokers") == 1
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(read(text)), "no series stands twice"
     told = {family.name: family for family in text_format(text)}
     for name, family in FAMILIES.items():
         shown = told.get(name.removesuffix("_total"))
@@ -144,6 +147,26 @@ def test_connections_are_told_by_listener() -> None:
     assert template in FAMILIES
     found = scrape([(named(template, listener="INSIDE"), (), 3)])
     assert value(found, name.format("inside")) == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+async def test_a_page_that_is_made_in_pieces_is_one(accept: str) -> None:
+    """Each family once, with all its series, the process's own among them."""
+    made = [("kafka_topic_partitions", (f"t{number}",), number) for number in range(1000)]
+    both = [("pykbroker_metrics_left_out", (), 2.0), ("pykbroker_metrics_left_out", (), 3.0)]
+    content_type, body = await page([*made, None, *both], accept, SystemClock(), ThreadWorkers())
+    assert content_type.startswith(accept[:10])
+    text = body.decode()
+    parse = open_metrics if "openmetrics" in accept else text_format
+    found = {family.name: family for family in parse(text)}
+    samples = found["kafka_topic_partitions"].samples
+    assert [(s.labels["topic"], s.value) for s in samples] == [(t, n) for _, (t,), n in made]
+    assert [s.value for s in found["pykbroker_metrics_left_out"].samples] == [5]
+    assert text.count("# TYPE kafka_topic_partitions ") == 1
+    assert found["process_resident_memory_bytes"].samples[0].value > 0
+    assert found["kafka_server_kafkaserver_linux_disk_write_bytes"].type == "gauge"
+    assert text.endswith("# EOF\n") == ("openmetrics" in accept)
 
 
 @pytest.mark.anyio
