@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from grafana.__main__ import DIRECTORY, files
+from grafana.__main__ import DIRECTORY, NAMES, files
 from grafana.panels import COLUMNS
 from tests.grafana.queries import panels
 from tests.grafana.schema import problems
@@ -23,9 +23,9 @@ each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS.keys()
 PROVISIONING = DIRECTORY.parent / "provisioning"
 
 
-def test_the_dashboards_are_what_their_source_makes() -> None:
-    """``python -m grafana`` writes them."""
-    assert {path: path.read_text() for path in DIRECTORY.iterdir()} == files()
+def test_what_is_made_is_what_its_source_makes() -> None:
+    """``python -m grafana`` writes it."""
+    assert {path: path.read_text() for path in (*DIRECTORY.iterdir(), NAMES)} == files()
 
 
 @each_board

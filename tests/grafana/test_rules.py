@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from pykbroker.runtime.figures.table import FAMILIES, named
+from tests.support import fact_tables
 from tests.support.prometheus import binary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,7 @@ ALERTS: dict[str, dict[str, Any]] = {
     for rule in group["rules"]
     if "alert" in rule
 }
+NAMED = {"listener": "PLAINTEXT", "name": "name", "version": "version"}
 JOB = 'job="pykbroker"'
 ONE, TWO = f'{JOB},instance="one"', f'{JOB},instance="two"'
 ERRORS = "kafka_network_requestmetrics_errors_total"
@@ -31,6 +34,10 @@ UNCLEAN = "kafka_controller_controllerstats_uncleanleaderelections_total"
 DISK = "pykbroker_log_directory_"
 VOLUME = {f"{DISK}total_bytes{{{ONE}}}": "100x99"}
 CONTROLLERS = "kafka_controller_kafkacontroller_activecontrollercount"
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROOT / "grafana" / "prometheus" / name).read_text())
 
 
 class Case(NamedTuple):
@@ -168,6 +175,20 @@ CASES = [
     ),
     *_gauge("PykbrokerMetricsLeftOut", "pykbroker_metrics_left_out", 15),
 ]
+
+
+def test_other_rules_of_the_jmx_exporter_find_their_names() -> None:
+    """Each name that they give to a figure which we measure is ours too, or recorded."""
+    ours = {family.name for family in FAMILIES.values()}
+    ours |= {named(name, **NAMED) for name in ours if "{" in name}
+    ours |= {rule["record"] for group in read("names.yml")["groups"] for rule in group["rules"]}
+    missing = {
+        row[column]
+        for row in fact_tables.rows("metrics.tsv")
+        for column in ("confluent_rules_name", "strimzi_rules_name")
+        if row["jmx_exporter_name"] in ours and row[column]
+    } - ours
+    assert missing == set()
 
 
 def test_prometheus_takes_the_rules() -> None:
