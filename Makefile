@@ -33,9 +33,10 @@ help:
 	@echo "make compat-reference the same against Apache Kafka, and both compared raw"
 	@echo "make bench       brokers under the same loads, as ratios (ARGS='--quick', '--only produce')"
 	@echo "make bench-start start-up time and memory at rest"
+	@echo "make docs        references and tables of the documentation, made anew"
 	@echo "make lock        renew the locked dependencies (needs uv)"
 
-.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat image-test compat compat-reference bench etcd etcd-debian prometheus-debian lock clean
+.PHONY: help setup run bench-start bench-failover test test-faults test-faults-synced test-faults-etcd check lint types imports unit test-long kafka-libs test-kafka test-compat image-test compat compat-reference bench etcd etcd-debian prometheus-debian docs lock clean
 
 setup: $(STAMP)
 
@@ -166,6 +167,13 @@ prometheus-debian: .prometheus/prometheus
 	cd $(@D) && apt-get download -qq prometheus && dpkg -x prometheus_*.deb unpacked \
 	  && mv unpacked/usr/bin/promtool promtool && mv unpacked/usr/bin/prometheus prometheus \
 	  && rm -rf unpacked prometheus_*.deb
+
+# What the suite and the benchmark found is given to the last one: --matrix DIR..., --bench FILE.
+docs: setup
+	$(BIN)/python -m pykbroker.config.listing docs
+	$(BIN)/python -m pykbroker.command_listing docs
+	$(BIN)/python -m pykbroker.runtime.figures.listing docs
+	$(BIN)/python -m compat readme $(ARGS)
 
 # Needs uv. Versions and hashes only: no index or download address is written.
 lock:

@@ -95,6 +95,33 @@ class Logger:
             log.sink.emit(level, self.name, event, fields)
 
 
+class Trouble:
+    """What fails again and again: a warning when it begins and now and then, DEBUG between, and a
+    line when it is over."""
+
+    REMINDER = 100
+    """Failures from one warning to the next."""
+
+    def __init__(self, logger: Logger, event: str, over: str) -> None:
+        self._logger = logger
+        self._event = event
+        self._over = over
+        self._failures = 0
+
+    def failed(self, **fields: Any) -> None:
+        again = self._failures % self.REMINDER
+        self._failures += 1
+        if again:
+            self._logger.debug(self._event, **fields)
+        else:
+            self._logger.warning(self._event, **fields)
+
+    def passed(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self._logger.info(self._over)
+
+
 LOGGERS: dict[str, Logger] = {}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pykbroker.log import get_logger
+from pykbroker.log import Trouble, get_logger
 from pykbroker.ports import Compare, Put, StoreUnavailable
 from pykbroker.runtime.lease import Lease, LeaseLost
 from pykbroker.state.controller import keys
@@ -93,6 +93,7 @@ class Membership:
         self._lease: Lease | None = None
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
+        self._trouble = Trouble(logger, "no lease to be had", "lease granted again")
         self._changed = anyio.Event()
         follower.images.subscribe(lambda _: self._wake())
 
@@ -167,9 +168,10 @@ class Membership:
         try:
             lease = await Lease.grant(self._store, self._clock, ttl_ms, interval_ms)
         except StoreUnavailable as error:
-            logger.warning("no lease to be had", reason=str(error))
+            self._trouble.failed(reason=str(error))
             await self._clock.sleep(RETRY_MS)
             return
+        self._trouble.passed()
         self._lease = lease
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lease.keep)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from pykbroker.log import get_logger
+from pykbroker.log import Trouble, get_logger
 from pykbroker.ports import StoreUnavailable, WatchCompacted
 from pykbroker.state.controller import keys
 from pykbroker.state.controller.image import MetadataImage
@@ -76,6 +76,7 @@ class MetadataFollower:
         """When everything was last read, on the monotonic clock: before that, nothing was seen."""
         self._store = store
         self._clock = clock
+        self._trouble = Trouble(logger, "metadata store unavailable", "metadata store available")
 
     async def load(self) -> None:
         """Read everything. Raises StoreUnavailable."""
@@ -108,12 +109,13 @@ class MetadataFollower:
                 logger.info("metadata is read anew", revision=self.images.current.revision)
                 await self.load_when_available()
             except StoreUnavailable as error:
-                logger.warning("metadata store unavailable", reason=str(error))
+                self._trouble.failed(reason=str(error))
                 await self._clock.sleep(RETRY_MS)
 
     async def _follow(self) -> None:
         revision = self.images.current.revision
         async with self._store.watch(keys.ALL, revision + 1) as watch:
+            self._trouble.passed()
             async for update in watch:
                 self.images.publish(self.replay.apply(update))
 
@@ -122,7 +124,8 @@ class MetadataFollower:
         while True:
             try:
                 await self.load()
+                self._trouble.passed()
                 return
             except StoreUnavailable as error:
-                logger.warning("metadata store unavailable", reason=str(error))
+                self._trouble.failed(reason=str(error))
                 await self._clock.sleep(RETRY_MS)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from tests.documentation.pages import ROOT, Block, all_blocks, blocks_of
 from tests.support.process import PATIENCE_SECONDS, BrokerProcess, eventually, run_command
@@ -200,6 +201,18 @@ def lose_one_and_start_it(shell: Shell, cluster: BrokerProcess, line: str) -> No
     assert again.bootstrap == cluster.bootstrap.split(",")[1]
     assert consume(again.bootstrap, "orders") == b"x"
     assert again.terminate() == 0
+    assert cluster.terminate() == 0
+
+
+@known("docs/operations.md", "pykbroker serve --node-id 4 --port 9095 --data-dir data")
+def _(shell: Shell) -> None:
+    cluster = shell.serve("pykbroker serve --brokers 3 --data-dir data")
+    line = "pykbroker serve --node-id 4 --port 9095 --data-dir data"
+    fourth = shell.serve(line.replace("9095", "0"), port=None)
+    admin = AdminClient({"bootstrap.servers": fourth.bootstrap})
+    described = admin.describe_cluster().result(PATIENCE_SECONDS)
+    assert sorted(node.id for node in described.nodes) == [1, 2, 3, 4]
+    assert fourth.terminate() == 0
     assert cluster.terminate() == 0
 
 

@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from pykbroker.edges.log_sink import StreamSink
-from pykbroker.log import INFO
+from pykbroker.log import CURRENT, DEBUG, INFO, Log, Trouble, get_logger
 from tests.support.process import ROOT, BrokerProcess, run_command
 
 if TYPE_CHECKING:
@@ -248,3 +248,25 @@ def test_consumers_without_a_group_are_quiet_too(
         assert next(consumer).value == b"x"
         consumer.close()
     assert broker.stderr == before
+
+
+def test_trouble_that_goes_on_is_told_once_and_when_it_is_over() -> None:
+    out = io.StringIO()
+    token = CURRENT.set(Log(StreamSink(out, json=True), DEBUG))
+    try:
+        trouble = Trouble(get_logger("pykbroker.test"), "away", "back")
+        trouble.passed()
+        for _ in range(150):
+            trouble.failed(reason="gone")
+        trouble.passed()
+        trouble.failed()
+    finally:
+        CURRENT.reset(token)
+    said = [(line["level"], line["event"]) for line in parsed(out.getvalue())]
+    assert [one for one in said if one[0] != "DEBUG"] == [
+        ("WARN", "away"),
+        ("WARN", "away"),
+        ("INFO", "back"),
+        ("WARN", "away"),
+    ]
+    assert len(said) == 152

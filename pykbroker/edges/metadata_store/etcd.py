@@ -45,7 +45,9 @@ try:
     )
     from pykbroker.edges.metadata_store.etcd_watch import WatchCancelled, WatchReader
 except ImportError as error:
-    raise UnusableStore("etcd needs httpx: pip install 'pykbroker[etcd]'") from error
+    raise UnusableStore(
+        "etcd needs httpx, which comes with the extra: pip install '.[etcd]' in a checkout"
+    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
