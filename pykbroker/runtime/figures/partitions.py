@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PARTITION_LIMIT = 10_000
 """Partitions with series of their own; the sums are of all."""
 
+TOPIC_LIMIT = 10_000
 _LOG = "kafka_log_log_"
 _ONE = "kafka_cluster_partition_"
 _TOPIC = "kafka_topic_partition_"
@@ -96,11 +97,12 @@ def traffic_samples(broker: Services) -> Iterator[Sample | None]:
     for kind, field in _COUNTED.items():
         name = f"{_TRAFFIC}{kind}_total"
         total = getattr(traffic.others, field)
-        for topic, counts in topics:
+        for number, (topic, counts) in enumerate(topics):
             yield None
             count = getattr(counts, field)
             total += count
-            yield name, (topic,), count
+            if number < TOPIC_LIMIT:
+                yield name, (topic,), count
         yield name, (), total
     yield f"{_TRAFFIC}replicationbytesin_total", (), traffic.replicated_in
     yield f"{_TRAFFIC}replicationbytesout_total", (), traffic.replicated_out

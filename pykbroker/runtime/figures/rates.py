@@ -13,9 +13,10 @@ WINDOW_MS = 60_000
 
 
 class Rates:
-    def __init__(self, now_ms: int) -> None:
-        self._read: deque[tuple[int, Mapping[str, float]]] = deque([(now_ms, {})])
-        """The oldest first; at the start everything was 0."""
+    def __init__(self, now_ms: int, totals: Mapping[str, float] | None = None) -> None:
+        """``totals``: what was not 0 at the start."""
+        self._read: deque[tuple[int, Mapping[str, float]]] = deque([(now_ms, totals or {})])
+        """The oldest first."""
 
     def read(self, totals: Mapping[str, float], now_ms: int) -> None:
         """Of counters by name; what is missing was 0 so far."""
