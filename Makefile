@@ -109,7 +109,7 @@ bench-failover: setup
 	$(BIN)/python tests/bench/failover.py $(ARGS)
 
 test-kafka: setup
-	COMPAT_KAFKA_LIBS=$${COMPAT_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka $(ARGS)
+	COMPAT_KAFKA_LIBS=$${COMPAT_KAFKA_LIBS:-$(KAFKA_LIBS)} $(BIN)/python -m pytest tests/kafka tests/tools $(ARGS)
 
 # One broker, then three; both are run, whatever the first says.
 COMPAT_RUN = $(BIN)/python -m compat run --report .compat/report/$(1)-$(2) --control $(1) --brokers $(2) $(ARGS)
@@ -142,7 +142,7 @@ test-compat: setup
 
 # Root, and of Debian: docker.io, docker-compose, mmdebstrap; the toolchains of the four languages.
 image-test: setup
-	$(BIN)/python -m pytest -m image tests/image --timeout=1800 $(ARGS)
+	$(BIN)/python -m pytest -rP -m image tests/image --timeout=1800 $(ARGS)
 
 # Needs Go, which knows where from: two to three minutes.
 etcd: .etcd/$(ETCD_VERSION)/etcd

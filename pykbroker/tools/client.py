@@ -170,7 +170,10 @@ class Client:
         if topics is not None:
             wanted = [MetadataRequestTopic(name=topic) for topic in topics]
         request = MetadataRequest(topics=wanted, allow_auto_topic_creation=create)
-        response: MetadataResponse = self.call(request)
+        try:
+            response: MetadataResponse = self.call(request)
+        except Unreachable:
+            response = self.call(request)  # of whoever was found in its place
         self._known = {b.node_id: (b.host, b.port) for b in response.brokers}
         return response
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pykbroker.tools.client import PASSING, check
+from pykbroker.tools.client import PASSING, Unreachable, check
 from pykbroker.tools.offsets import offset_at
 from wire.errors import ErrorCode
 from wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
@@ -44,7 +44,11 @@ class Reader:
             leaders.setdefault(self._leader(partition), []).append(partition)
         for leader, partitions in leaders.items():
             request = self._request(partitions, max(1, max_wait_ms // len(leaders)))
-            answer = self._client.call(request, leader)
+            try:
+                answer = self._client.call(request, leader)
+            except Unreachable:  # there may be another leader by now
+                self._topics.clear()
+                return
             check(answer.error_code)
             names = {self._topics[name].topic_id: name for name, _ in partitions}
             for topic in answer.responses:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pykbroker.tools.client import PASSING, ToolError, check
+from pykbroker.tools.client import PASSING, ToolError, Unreachable, check
 from wire.errors import ErrorCode
 from wire.messages.consumer_protocol import (
     ConsumerProtocolAssignment,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pykbroker.tools.client import Client
     from wire.messages.join_group import JoinGroupResponse
+    from wire.schema import Request
 
     Partition: TypeAlias = tuple[str, int]
 
@@ -69,12 +70,12 @@ class Membership:
                 protocol_type="consumer",
                 protocols=[protocol],
             )
-            joined = self._client.call(request, self._node)
+            joined = self._ask(request)
             self._member_id = joined.member_id or self._member_id
             if self._must_try_again(joined.error_code):
                 continue
             self._generation = joined.generation_id
-            synced = self._client.call(
+            synced = self._ask(
                 SyncGroupRequest(
                     group_id=self._group,
                     generation_id=self._generation,
@@ -82,8 +83,7 @@ class Membership:
                     protocol_type="consumer",
                     protocol_name="range",
                     assignments=self._assignments(joined),
-                ),
-                self._node,
+                )
             )
             if self._must_try_again(synced.error_code):
                 continue
@@ -100,13 +100,12 @@ class Membership:
         request = HeartbeatRequest(
             group_id=self._group, generation_id=self._generation, member_id=self._member_id
         )
-        return not self._must_try_again(self._client.call(request, self._node).error_code)
+        return not self._must_try_again(self._ask(request).error_code)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """What the group goes on from. A generation that is over commits nothing."""
-        answer = self._client.call(
-            commit_request(self._client, self._group, positions, self._generation, self._member_id),
-            self._node,
+        answer = self._ask(
+            commit_request(self._client, self._group, positions, self._generation, self._member_id)
         )
         for topic in answer.topics:
             for partition in topic.partitions:
@@ -115,7 +114,15 @@ class Membership:
 
     def leave(self) -> None:
         identity = MemberIdentity(member_id=self._member_id)
-        self._client.call(LeaveGroupRequest(group_id=self._group, members=[identity]), self._node)
+        self._ask(LeaveGroupRequest(group_id=self._group, members=[identity]))
+
+    def _ask(self, request: Request) -> Any:
+        """The coordinator; once more when it went away. Nothing here does harm when done twice."""
+        try:
+            return self._client.call(request, self._node)
+        except Unreachable:
+            self._node = self._client.coordinator(self._group)
+            return self._client.call(request, self._node)
 
     def _must_try_again(self, code: int) -> bool:
         if code not in REJOIN:

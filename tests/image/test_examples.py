@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.container.round_trip import BROKERS, ROUND_TRIP
 from tests.image.docker import CACHE, PATIENCE_SECONDS, ROOT, once
@@ -29,6 +30,15 @@ JAVA = {
     "org.apache.kafka:kafka-clients": "4.1.0",
     "org.slf4j:slf4j-simple": "1.7.36",
 }
+
+MADE = """
+import sys
+from confluent_kafka.admin import AdminClient
+admin = AdminClient({"bootstrap.servers": sys.argv[1]})
+while "orders" not in (found := admin.list_topics(timeout=60).topics):
+    pass
+assert len(found["orders"].partitions) == 3
+"""
 
 
 def needs(tool: str) -> None:
@@ -51,6 +61,8 @@ def test_compose(docker: Docker, name: str, ports: list[int]) -> None:
         while found != expected:
             assert time.monotonic() < deadline, found
             found = json.loads(docker.run(*client, BROKERS, f"localhost:{ports[-1]}").stdout)
+        if "topics" in yaml.safe_load((EXAMPLES / name).read_text())["services"]:
+            docker.run(*client, MADE, f"localhost:{ports[0]}")
         first, replicas = f"localhost:{ports[0]}", str(len(ports))
         cluster = docker.run(*client, ROUND_TRIP, first, replicas).stdout.strip()
         assert cluster == "4L6g3nShT-eMCtK--X86sw"

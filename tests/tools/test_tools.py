@@ -20,6 +20,7 @@ from tests.tools.test_transcript import ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def server(memory_broker: BrokerProcess) -> str:
 def start(server: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str) -> subprocess.Popen[str]:
+    def run(*arguments: str, server: str = server) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pykbroker.tools", *arguments]
         child = subprocess.Popen(
             [*command, "--bootstrap-server", server],
@@ -152,6 +153,28 @@ def test_every_topic_that_a_pattern_includes_is_read(server: str) -> None:
     read = call(server, "kafka-console-consumer", "--include", "in-.*", "--from-beginning",
                 "--max-messages", "2")  # fmt: skip
     assert sorted(read.splitlines()[:-1]) == ["in-a", "in-b"]
+
+
+@pytest.mark.parametrize("group", [(), ("--group", "patient")], ids=["alone", "in-a-group"])
+def test_a_reader_outlives_the_broker(
+    start_broker: Callable[..., BrokerProcess],
+    start: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    group: tuple[str, ...],
+) -> None:
+    data = ("--data-dir", str(tmp_path / "data"))
+    broker = start_broker(*data)
+    server = f"localhost:{broker.port}"
+    call(server, "kafka-console-producer", "--topic", "lasting", stdin="before\n")
+    options = ("--topic", "lasting", "--from-beginning", "--max-messages", "2", *group)
+    reader = start("kafka-console-consumer", *options, server=server)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "before\n"
+    assert broker.terminate() == 0
+    start_broker(*data, port=broker.port)
+    call(server, "kafka-console-producer", "--topic", "lasting", stdin="after\n")
+    assert reader.stdout.readline() == "after\n"
+    assert reader.wait(60) == 0
 
 
 def test_a_tool_waits_for_the_broker(start_broker: Callable[..., BrokerProcess]) -> None:

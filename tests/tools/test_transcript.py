@@ -36,8 +36,21 @@ def test_ours(start_broker: Callable[..., BrokerProcess]) -> None:
     assert play(ours, server, expected) == expected
 
 
+needs_kafka = pytest.mark.skipif("COMPAT_KAFKA_LIBS" not in os.environ, reason="needs its jars")
+
+
 @pytest.mark.kafka
-@pytest.mark.skipif("COMPAT_KAFKA_LIBS" not in os.environ, reason="needs Kafka's jars")
+@needs_kafka
+def test_ours_with_kafka(tmp_path: Path) -> None:
+    from compat.kafka.cluster import KafkaCluster
+
+    expected = FILE.read_text()
+    with KafkaCluster(tmp_path, brokers=1) as kafka:
+        assert play(ours, kafka.bootstrap, expected) == expected
+
+
+@pytest.mark.kafka
+@needs_kafka
 def test_kafkas(start_broker: Callable[..., BrokerProcess], tmp_path: Path) -> None:
     from compat.tools.runner import LocalTools
 

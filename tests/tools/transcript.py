@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Attempt = Callable[[str, list[str], str], tuple[int, str]]
 
 FILE = Path(__file__).with_name("transcript.txt")
+ONLY_KAFKA = " or some brokers have all their log directories cordoned"
 NOISE = re.compile(
     r"^(\[\d{4}-|\tat | \(org\.|Caused by|WARNING|console-consumer-\d+$|Error processing message)"
 )
@@ -46,7 +47,8 @@ def plain(output: str) -> list[str]:
     for line in usage.splitlines():
         if NOISE.match(line):
             continue
-        message = re.sub(r"TopicId: \S{22}", "TopicId: ID", EXCEPTION.sub("", line)).rstrip()
+        message = EXCEPTION.sub("", line).replace(ONLY_KAFKA, "").rstrip()
+        message = re.sub(r"TopicId: \S{22}", "TopicId: ID", message)
         message = re.sub(r"(\* Group .*Exception): .*", r"\1", message)  # a text of the client's
         message = re.sub(r"(?<=Configs: ).*", in_order, message)
         # The stack trace repeats what was said.
