@@ -51,6 +51,32 @@ SHOWN = {
     "Groups": (2, 2),
 }
 
+MOVING = {
+    "pykbroker-overview": (
+        *("Records in", "Bytes in", "Bytes out", "Requests", "Error codes"),
+        *("Largest lag", "Data", "Leaders"),
+    ),
+    "pykbroker-topics": (
+        *("Records", "Data", "Records in", "Bytes in", "Bytes out", "Appends", "Reads"),
+        *("Size by topic", "Size by broker", "Segments", "Records by partition"),
+    ),
+    "pykbroker-replication": ("Leaders", "Replicas", "Replication in", "Replication out"),
+    "pykbroker-groups": (
+        *("Stable", "Groups by coordinator", "Members", "Offset commits"),
+        *("Lag", "Commits", "Records in"),
+    ),
+    "pykbroker-requests": (
+        *("Requests by API", "Requests by broker", "Share of errors", "Error codes by API"),
+        *("Versions", "Total", "Produce, by quantile", "Work", "Waiting for others"),
+        "Request size, 99th percentile",
+    ),
+    "pykbroker-process": (
+        *("CPU", "Resident memory", "File descriptors", "Fetch sessions", "Free space"),
+        *("Open connections by listener", "Network", "Client software", "Shortest uptime"),
+    ),
+}
+"""Panels that show something above zero while there is load."""
+
 OF_THE_LOAD = {"KafkaConsumerLagGrowing", "KafkaRequestErrors"}
 OF_THE_LOSS = {
     "KafkaBrokerDown",
@@ -101,6 +127,12 @@ def shown_wrongly(monitored: Monitored, moment: int) -> list[str]:
     ]
 
 
+def still(monitored: Monitored) -> list[PanelQuery]:
+    """Queries whose panel should move and does not."""
+    wanted = [query for query in QUERIES if query.panel in MOVING[query.board]]
+    return [q for q in wanted if max(monitored.prometheus.values(q.expr), default=0) <= 0]
+
+
 def not_recorded(prometheus: Prometheus, file: str) -> list[str]:
     return sorted(name for name in _rules(file, "record") if not prometheus.values(name))
 
@@ -129,6 +161,9 @@ def test_all_is_well_until_a_broker_is_lost(monitored: Monitored) -> None:
     eventually_all("panels without data", lambda: without_data(monitored, ONLY_AFTER_THE_LOSS))
     assert {(q.board, q.panel) for q in without_data(monitored)} >= ONLY_AFTER_THE_LOSS
     eventually_all("panels that tell other than is", lambda: shown_wrongly(monitored, 0))
+    named = {(board, panel) for board in MOVING for panel in MOVING[board]}
+    assert named <= {(query.board, query.panel) for query in QUERIES}
+    eventually_all("panels that do not move", lambda: still(monitored))
     eventually_all("recorded nothing", lambda: not_recorded(prometheus, "recording.yml"))
     eventually_all(
         "alerts that did not fire", lambda: sorted(OF_THE_LOAD - states(monitored, "firing"))
