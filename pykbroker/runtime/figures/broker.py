@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pykbroker import __version__
 from pykbroker.runtime.figures.cluster import cluster_samples
 from pykbroker.runtime.figures.groups import coordinator_totals, group_samples
-from pykbroker.runtime.figures.other_rules import with_other_names
 from pykbroker.runtime.figures.partitions import partition_samples, traffic_samples
 from pykbroker.runtime.figures.rates import EVERY_MS, Rates
 from pykbroker.runtime.figures.replication import fetch_totals, replication_samples
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 PROBE_MS = 500
 KEPT_PROBES = 60_000 // PROBE_MS
 _BUSY = "the CPU time of the event loop's thread"
-_IDLE = "kafka_network_socketserver_networkprocessoravgidlepercent"
 _SESSIONS = "kafka_server_fetchsessioncache_"
 
 
@@ -69,7 +67,7 @@ class Watch:
         yield "pykbroker_event_loop_lag_seconds", (), self._probes[-1] / 1000
         yield "pykbroker_event_loop_lag_max_seconds", (), max(self._probes) / 1000
         busy = self.rates.rate(_BUSY, time.thread_time(), self._clock.monotonic_ms())
-        yield _IDLE, (), min(1.0, max(0.0, 1.0 - busy))
+        yield "pykbroker_event_loop_idle_ratio", (), min(1.0, max(0.0, 1.0 - busy))
 
 
 def watch(broker: Services, clients: Clients) -> Watch:
@@ -84,7 +82,7 @@ def samples(
 ) -> Iterator[Sample | None]:
     """Everything, to be read on the loop; None is a good place to pause."""
     rates, now_ms = watch.rates, broker.clock.monotonic_ms()
-    told = chain(
+    return chain(
         [("pykbroker_build_info", (__version__,), 1.0)],
         watch.samples(),
         [("pykbroker_connections_refused_total", (), clients.refused)],
@@ -98,7 +96,6 @@ def samples(
         traffic_samples(broker),
         partition_samples(broker.replicas),
     )
-    return with_other_names(told)
 
 
 def _waiting(broker: Services) -> Iterator[Sample | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pykbroker.runtime.figures.other_rules import RENAMED
 from pykbroker.runtime.figures.table import FAMILIES, Family, named
 
 OWN = (
@@ -28,6 +27,8 @@ WITHOUT_MEANING = {
     "kafka_controller_kafkacontroller_last": "the metadata store is no log with offsets",
     "kafka_network_acceptor_": "no thread accepts, the event loop does",
     "kafka_network_processor_": "there are no network threads; see the lag of the event loop",
+    "kafka_network_socketserver_networkprocessor": "there are no network threads; see "
+    "pykbroker_event_loop_idle_ratio",
     "kafka_network_socketserver_memorypool": "there is no memory pool",
     "kafka_network_requestchannel_": "there is no queue between threads",
     "kafka_network_requestmetrics_messageconversions": "it is part of the local time",
@@ -94,14 +95,6 @@ def page() -> str:
             "counts the others. Quantiles are over the last five minutes in which the API was",
             "asked, of some of the requests where there are many, and right to 3 %. Counters that",
             "do not end in `_total` have no type on the page.",
-            "",
-            "## By other rules",
-            "",
-            "What Confluent's and Strimzi's dashboards ask for by names of their own:",
-            "",
-            *(f"- `{other}` is `{name}`." for name, others in RENAMED.items() for other in others),
-            "",
-            "Where their rules give labels other names (`clientid`), the names above hold.",
             "",
             "## Of Kafka's, without a meaning here",
             "",

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 SOFTWARE_LIMIT = 50
 """Kinds of client software with a series of their own, the most frequent ones."""
 _LISTENER = "kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_"
-_CONFLUENT = "kafka_server_socketservermetrics_"
 _SOFTWARE = (
     "kafka_server_socket_server_metrics_clientsoftwarename_{name}"
     "_clientsoftwareversion_{version}_listener_{listener}_networkprocessor_0_connections"
@@ -68,14 +67,8 @@ def socket_samples(sockets: Sockets, rates: Rates, now_ms: int) -> Iterator[Samp
         yield f"{listener}request_total", (), counts.requests
         yield f"{listener}incoming_byte_total", (), counts.bytes_in
         yield f"{listener}outgoing_byte_total", (), counts.bytes_out
-        open_ = counts.opened - counts.closed
-        yield f"{_CONFLUENT}connection_count", (name, "0"), open_
-        yield "kafka_server_socket_server_metrics_connection_count", (name, "0"), open_
         for rate, total in _rated(counts):
-            value = rates.rate(f"{listener}{rate}", total, now_ms)
-            yield f"{listener}{rate}", (), value
-            if rate.startswith("connection"):
-                yield f"{_CONFLUENT}{rate}", (name, "0"), value
+            yield f"{listener}{rate}", (), rates.rate(f"{listener}{rate}", total, now_ms)
     yield None
     connections = sorted(sockets.by_software().items(), key=lambda item: -item[1])
     told = 0
@@ -83,4 +76,3 @@ def socket_samples(sockets: Sockets, rates: Rates, now_ms: int) -> Iterator[Samp
         if name and told < SOFTWARE_LIMIT:
             told += 1
             yield named(_SOFTWARE, name=name, version=version, listener=listener), (), count
-            yield f"{_CONFLUENT}connections", (name, version, listener, "0"), count

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 
-from pykbroker.runtime.figures.other_rules import RENAMED
 from wire.tuples import NamedTuple
 
 Sample = tuple[str, tuple[str, ...], float]
@@ -23,6 +22,7 @@ pykbroker_event_loop_lag_seconds gauge -: How late the event loop's last timer w
 pykbroker_event_loop_lag_max_seconds gauge -: How late the latest timer of the last minute was.
 pykbroker_log_directory_total_bytes gauge logDirectory: Bytes of the volume that the log directory is on.
 pykbroker_log_directory_usable_bytes gauge logDirectory: Bytes that are free there for the broker.
+pykbroker_event_loop_idle_ratio gauge -: Share of the last minute in which the event loop had nothing to do, 0 to 1.
 pykbroker_metrics_left_out gauge -: Partitions and committed offsets beyond what one page holds.
 pykbroker_connections_refused_total counter -: Connections closed because their client broke the protocol.
 
@@ -156,12 +156,6 @@ kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_outgoi
 kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_outgoing_byte_rate gauge -: Bytes of responses per second.
 kafka_server_socket_server_metrics_clientsoftwarename_{name}_clientsoftwareversion_{version}_listener_{listener}_networkprocessor_0_connections gauge -: Open connections of this client software; the 50 most frequent kinds.
 
-kafka_server_socketservermetrics_connection_count gauge listener,network_processor: Open connections, as Confluent's rules have it.
-kafka_server_socketservermetrics_connection_creation_rate gauge listener,network_processor: Connections opened per second, as Confluent's rules have it.
-kafka_server_socketservermetrics_connection_close_rate gauge listener,network_processor: Connections closed per second, as Confluent's rules have it.
-kafka_server_socketservermetrics_connections gauge client_software_name,client_software_version,listener,network_processor: Open connections of this client software, as Confluent's rules have it.
-kafka_server_socket_server_metrics_connection_count gauge listener,networkProcessor: Open connections, as Strimzi's rules have it.
-kafka_network_socketserver_networkprocessoravgidlepercent gauge -: Share of the last minute in which the event loop had nothing to do, 0 to 1.
 
 kafka_brokers gauge -: Brokers that serve; told by the active controller.
 kafka_broker_info gauge id,address: 1 for each broker; told by the active controller.
@@ -206,11 +200,6 @@ def _parse(line: str) -> Family:
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (_parse(line) for line in _TEXT.split("\n") if line)
 }
-OTHER_NAMES: dict[str, Family] = {
-    other: FAMILIES[name]._replace(name=other, help=f"{name} by other rules.")
-    for name, others in RENAMED.items()
-    for other in others
-}
 
 
 _PATTERNS = {
@@ -228,7 +217,7 @@ def named(template: str, **parts: str) -> str:
 
 
 def family_of(name: str) -> Family:
-    family = FAMILIES.get(name) or OTHER_NAMES.get(name)
+    family = FAMILIES.get(name)
     if family is not None:
         return family
     for pattern, found in _PATTERNS.items():

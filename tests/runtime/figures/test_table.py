@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pykbroker.runtime.figures.listing import LEFT_OUT, OWN, WITHOUT_MEANING, page, why_absent
-from pykbroker.runtime.figures.table import FAMILIES, OTHER_NAMES, named
+from pykbroker.runtime.figures.table import FAMILIES, named
 from tests.support import fact_tables
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -15,16 +15,10 @@ OURS = {named(name, **PARTS): family for name, family in FAMILIES.items()}
 ABSENT = {named(name, **PARTS): reason for name, reason in (WITHOUT_MEANING | LEFT_OUT).items()}
 
 
-OTHER_RULES: set[str] = set()
-"""Names by Confluent's and Strimzi's rules; ``facts`` fills it."""
-
-
 def facts() -> dict[str, tuple[set[str], set[tuple[str, ...]]]]:
     """Name: (types, combinations of labels)."""
     known: dict[str, tuple[set[str], set[tuple[str, ...]]]] = {}
     for row in fact_tables.rows("metrics.tsv"):
-        others = (row["confluent_rules_name"], row["strimzi_rules_name"])
-        OTHER_RULES.update(name for name in others if name)
         name, labels = row["jmx_exporter_name"], row["jmx_exporter_labels"]
         if name:
             types, combinations = known.setdefault(name, (set(), set()))
@@ -40,18 +34,11 @@ def test_names_types_and_labels_are_those_of_the_exporters() -> None:
         if name.startswith(OWN):
             assert name not in known
             continue
-        if name not in known:
-            assert name in OTHER_RULES, name
-            continue
+        assert name in known, name
         types, combinations = known[name]
         expected = {family.labels, ()} if family.also_bare else {family.labels}
         assert {family.type} == types, name
         assert expected == combinations, name
-
-
-def test_names_by_other_rules_are_theirs() -> None:
-    facts()
-    assert OTHER_NAMES.keys() <= OTHER_RULES
 
 
 def test_every_other_figure_of_kafka_is_accounted_for() -> None:
