@@ -105,7 +105,8 @@ def clients(matrix: Mapping[str, Any]) -> str:
                 for outcome in ("passed", "failed", "not yet supported")
             ]
             rows.append([_title(client), client["language"], *map(str, sums)])
-    return _dated(matrix, _table(rows))
+    areas = ", ".join(area for area in matrix["areas"] if area != "later")
+    return _dated(matrix, f"{_table(rows)}\nAreas: {areas}.\n")
 
 
 def clients_by_area(matrix: Mapping[str, Any]) -> str:
