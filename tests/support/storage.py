@@ -13,6 +13,7 @@ from pykbroker.runtime.storage.context import LogContext
 from pykbroker.runtime.storage.handles import FileHandles
 from pykbroker.runtime.storage.log import PartitionLog
 from pykbroker.runtime.storage.manager import LogManager
+from pykbroker.runtime.storage.recent import WORTH_BYTES
 from pykbroker.runtime.storage.results import KnownPartition
 from pykbroker.state.types import TopicId, TopicPartition
 from tests.support.faulty_disk import FaultyDisk
@@ -108,6 +109,7 @@ class LogBox:
         self.config = config(**settings)
         self.rng = Random(1)
         self.known = KnownPartition(self.config)
+        self.shared_from_bytes = WORTH_BYTES
         self.open()
 
     def open(
@@ -116,6 +118,7 @@ class LogBox:
         self.context = LogContext(
             self.disk, self.clock, self.rng, handles=FileHandles(self.disk, capacity)
         )
+        self.context.recent.worth_bytes = self.shared_from_bytes
         self.upkeep = NotingUpkeep(self.disk)
         extra = {} if checkpoint is None else {"checkpoint": checkpoint}
         self.log = PartitionLog(

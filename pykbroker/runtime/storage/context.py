@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pykbroker.runtime.distribution import Timings
 from pykbroker.runtime.storage.handles import FileHandles
+from pykbroker.runtime.storage.recent import RecentReads
 from wire.tuples import Protocol
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class LogContext:
         self.clock = clock
         self.rng = rng
         self.handles = handles or FileHandles(disk)
+        self.recent = RecentReads()
         self.flushes = Timings()
         self.producer_id_expiration_ms = 86_400_000
         self.validate_records = False

@@ -239,16 +239,17 @@ class Segment:
         available = limit - start
         if available <= 0:
             return start, b""
-        file = self.file()
+        recent = self._context.recent
         if available <= max_bytes:
-            return start, file.pread(start, available)
-        data = file.pread(start, max(max_bytes, HOP.size))
+            return start, recent.pread(self, start, available)
+        data = recent.pread(self, start, min(max(max_bytes, HOP.size), self.size - start))
         end = self._last_whole(data, start, max_bytes)
         if end:
             return start, memoryview(data)[:end]
         if not min_one_batch:
             return start, b""
-        return start, file.pread(start, next(hop(file, start, self.size)).size)
+        size = next(hop(self.file(), start, self.size)).size
+        return start, recent.pread(self, start, size)
 
     def _last_whole(self, data: bytes, start: int, max_bytes: int) -> int:
         """The length of the whole batches at the beginning of ``data``."""
@@ -501,7 +502,7 @@ class Segment:
     def truncate(self, end_offset: int) -> int:
         """Drop batches that reach ``end_offset`` or beyond; the number of bytes cut."""
         position = self.locate(end_offset)
-        self._read_end = _NOWHERE
+        self._cut_reads()
         cut = self.size - position
         self.offset_index.truncate(end_offset)
         self.time_index.truncate(end_offset)
@@ -525,14 +526,20 @@ class Segment:
         self.file().truncate(position)
         self.size = position
         self._first_timestamp = self._max_timestamp = None
+        self._cut_reads()
+
+    def _cut_reads(self) -> None:
+        """What was read may be no more what is there."""
         self._read_end = _NOWHERE
+        self._context.recent.forget()
 
     def reset_txn_index(self) -> None:
         self._txn_index = TxnIndex()
         self._written[2] = -1
 
     def drop(self) -> None:
-        """Its files are going: no handle and no index of it may stay."""
+        """Its files are going: no handle, no index and no bytes of it may stay."""
+        self._cut_reads()
         for kind in SEGMENT_SUFFIXES:
             self._context.handles.forget(self.file_path(kind))
         self._context.index_gone(self)

@@ -65,6 +65,9 @@ class LogMachine(RuleBasedStateMachine):
             retention_ms=-1,
             index_interval_bytes=index_interval,
         )
+        # Small reads are shared like large ones.
+        self.box.shared_from_bytes = self.box.context.recent.worth_bytes = 0
+        self.consumers = [0, 0, 0]
         self.batches: list[ModelBatch] = []
         self.start_offset = 0
         self.end_offset = 0
@@ -225,6 +228,7 @@ class LogMachine(RuleBasedStateMachine):
 
     def _cut_model(self, offset: int) -> None:
         self.batches = [b for b in self.batches if b.base_offset < offset]
+        self.consumers = [min(position, offset) for position in self.consumers]
         self.end_offset = offset
         self.start_offset = min(self.start_offset, offset)
         self._replay_producers()
@@ -365,6 +369,25 @@ class LogMachine(RuleBasedStateMachine):
             assert headers
         if len(headers) > 1 or not at_least_one:
             assert len(found.records) <= max_bytes
+
+    @rule(steps=st.integers(1, 6), max_bytes=st.sampled_from([100, 300]), who=st.integers(0, 2))
+    def read_on(self, steps: int, max_bytes: int, who: int) -> None:
+        """Consumers go on from where they were, several often from the same place."""
+        for _ in range(steps):
+            position = self.consumers[who]
+            if not self.start_offset <= position < self.end_offset:
+                self.consumers[who] = self.start_offset
+                return
+            records = self.log.read(position, max_bytes, min_one_batch=True).records
+            expected = {b.base_offset: b for b in self.batches if b.last_offset >= position}
+            assert len(records)
+            for at, header in iter_headers(records):
+                verify_crc(records, at)
+                model = expected[header.base_offset]
+                assert header.partition_leader_epoch == model.epoch
+                if model.marker is None:
+                    assert [r.value for r in decode_records(records, at)] == model.values
+                self.consumers[who] = header.next_offset
 
     @rule()
     def read_everything(self) -> None:
