@@ -144,28 +144,30 @@ class RequestCounts:
 
 
 def _walk(cls: type[Struct]) -> Callable[[Any, dict[int, int]], None] | None:
-    """None where nothing in it has an error code."""
-    has_code = False
-    nested: list[tuple[str, Callable[[Any, dict[int, int]], None]]] = []
+    """None where nothing in it has an error code. Made as straight code, as codecs are: to ask each
+    field whether there is one takes ten times as long."""
+    body = _lines(cls, "part", "    ")
+    if not body:
+        return None
+    scope: dict[str, Any] = {}
+    exec("\n".join(["def count(part, errors):", *body]), scope)
+    return scope["count"]  # type: ignore[no-any-return]
+
+
+def _lines(cls: type[Struct], part: str, indent: str) -> list[str]:
+    """What counts the error codes of ``part``, and of what is in it."""
+    lines: list[str] = []
     for field in fields_of(cls):
         if field.name == "error_code":
-            has_code = True
+            lines.append(f"{indent}code = {part}.error_code")
+            lines.append(f"{indent}errors[code] = errors.get(code, 0) + 1")
         elif field.is_array and not isinstance(field.type, str):
-            walk = _walk(field.type)
-            if walk is not None:
-                nested.append((field.name, walk))
-    if not has_code and not nested:
-        return None
-
-    def count(part: Any, errors: dict[int, int]) -> None:
-        if has_code:
-            code = part.error_code
-            errors[code] = errors.get(code, 0) + 1
-        for name, walk in nested:
-            for inner in getattr(part, name) or ():
-                walk(inner, errors)
-
-    return count
+            inner = f"{part}_{field.name}"
+            nested = _lines(field.type, inner, f"{indent}    ")
+            if nested:
+                lines.append(f"{indent}for {inner} in {part}.{field.name} or ():")
+                lines += nested
+    return lines
 
 
 def _nothing(_part: Any, _errors: dict[int, int]) -> None:

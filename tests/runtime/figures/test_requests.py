@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pykbroker.runtime.figures.requests import request_samples
 from pykbroker.runtime.figures.table import FAMILIES
 from pykbroker.runtime.request_counts import RequestCounts
-from wire.apis import ApiKey
+from wire.apis import API_BY_KEY, Api, ApiKey
 from wire.errors import ErrorCode
 from wire.messages.fetch import FetchableTopicResponse, FetchResponse, PartitionData
 from wire.messages.produce import (
@@ -13,6 +15,7 @@ from wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
+from wire.schema import fields_of
 
 NAME = "kafka_network_requestmetrics_"
 
@@ -60,3 +63,13 @@ def test_every_time_is_counted_for_every_request() -> None:
     assert len(names) == 8
     for name in names:
         assert told[name] == (("Produce",), 3)
+
+
+@pytest.mark.parametrize("api", API_BY_KEY.values(), ids=lambda api: api.name)
+def test_the_codes_of_every_response_can_be_counted(api: Api) -> None:
+    """The top-level one where there is one, and none of lists that are null or empty."""
+    counts = RequestCounts()
+    counts.answered(api.key, api.max_version, False, api.response())
+    [answered] = counts.answers.values()
+    has_code = any(field.name == "error_code" for field in fields_of(api.response))
+    assert sum(answered.errors.values()) == has_code
