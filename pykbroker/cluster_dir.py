@@ -50,7 +50,10 @@ def check_directory(directory: str) -> None:
         )
     foreign = sorted(n for n in names if n not in OURS and not n.startswith("broker-"))
     if foreign and foreign != ["lost+found"]:
-        raise DirectoryRefused(f"{directory} holds what is not ours ({foreign[0]}): not used")
+        raise DirectoryRefused(
+            f"{directory} holds what is not ours ({foreign[0]}): it is left alone, "
+            "name an empty directory or a new one"
+        )
 
 
 def known_layout(metadata: str | None, data_dir: str) -> Layout:

@@ -96,6 +96,7 @@ def main() -> None:
     Service(
         client="kcat",
         version=version(),
+        language="c",
         partitioner="librdkafka",
         capabilities=[*CAPABILITIES, *(codec for codec in CODECS if codec in built_with)],
         kinds={"producer": Producer, "consumer": Consumer, "admin": Admin},

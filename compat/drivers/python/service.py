@@ -53,6 +53,7 @@ class Service:
         *,
         client: str,
         version: str,
+        language: str = "python",
         partitioner: str | None,
         capabilities: Iterable[str],
         kinds: Mapping[str, type[Handle]],
@@ -62,7 +63,7 @@ class Service:
         self._hello: Json = {
             "client": client,
             "version": version,
-            "language": "python",
+            "language": language,
             "partitioner": partitioner,
             "capabilities": [*capabilities, *offered],
         }

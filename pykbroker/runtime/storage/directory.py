@@ -152,7 +152,8 @@ class LogDirectory:
             )
         if meta.node_id != node_id:
             raise DirectoryRefused(
-                f"{self.path} holds data of node {meta.node_id}, this is node {node_id}"
+                f"{self.path} holds data of node {meta.node_id}, this is node {node_id}: "
+                "start it with the node id of its data, or with a directory of its own"
             )
 
     def open(self, cluster_id: str, node_id: int) -> None:

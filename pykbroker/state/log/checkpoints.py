@@ -146,7 +146,8 @@ def decode_meta_properties(data: bytes) -> MetaProperties:
             fields[name.strip()] = value.strip()
     version = fields.get("version")
     if version not in ("0", "1"):
-        raise CorruptCheckpoint(f"version {version!r} of meta.properties is not known")
+        what = "there is no version in it" if version is None else f"version {version} is not known"
+        raise CorruptCheckpoint(what)
     try:
         return MetaProperties(
             cluster_id=fields["cluster.id"],
