@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pykbroker.state.controller.image import MetadataImage
 
 _CONTROLLER = "kafka_controller_kafkacontroller_"
+TOPIC_LIMIT = 10_000
+"""Topics with a series of their own."""
 FENCED, RUNNING, CONTROLLED_SHUTDOWN = 1, 3, 6
 
 
@@ -60,14 +62,16 @@ def controller_samples(counts: ControllerCounts) -> Iterator[Sample | None]:
 
 def _topics(image: MetadataImage, *, is_active: bool) -> Iterator[Sample | None]:
     offline = displaced = total = 0
-    for topic in image.topics.values():
+    for number, topic in enumerate(image.topics.values()):
         yield None
         total += len(topic.partitions)
         for partition in topic.partitions:
             offline += partition.leader < 0
             displaced += partition.leader != partition.replicas[0]
-        if is_active:
+        if is_active and number < TOPIC_LIMIT:
             yield "kafka_topic_partitions", (topic.name,), len(topic.partitions)
+    if is_active:
+        yield "pykbroker_metrics_left_out", (), max(0, len(image.topics) - TOPIC_LIMIT)
     yield f"{_CONTROLLER}offlinepartitionscount", (), offline
     yield f"{_CONTROLLER}preferredreplicaimbalancecount", (), displaced
     yield f"{_CONTROLLER}globaltopiccount", (), len(image.topics)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pykbroker.runtime.services import Services
     from pykbroker.state.group.offsets import CommittedOffset, OffsetKey
 
-OFFSET_LIMIT = 20_000
-"""Committed offsets with series of their own."""
+GROUP_LIMIT, OFFSET_LIMIT = 10_000, 20_000
+"""Groups and committed offsets with series of their own."""
 _STATES = ("PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead")
 _MANAGER = "kafka_coordinator_group_groupmetadatamanager_num"
 _COORDINATOR = "kafka_server_group_coordinator_metrics_"
@@ -72,8 +72,8 @@ def group_samples(broker: Services, rates: Rates, ends: Ends) -> Iterator[Sample
             states[group.state.value] += 1
             committed = shard.offsets.of_group(group.group_id)
             offsets += len(committed)
-            if offsets - left_out > OFFSET_LIMIT:
-                left_out += len(committed)
+            if groups > GROUP_LIMIT or offsets - left_out > OFFSET_LIMIT:
+                left_out += len(committed) or 1
                 continue
             yield f"{_GROUP}members", (group.group_id,), len(group.members)
             yield from _committed(broker.replicas, ends, group.group_id, dict(committed))

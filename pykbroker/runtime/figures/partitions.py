@@ -18,6 +18,8 @@ PARTITION_LIMIT = 10_000
 """Partitions with series of their own; the sums are of all."""
 
 TOPIC_LIMIT = 10_000
+"""Topics with series of their own."""
+
 _LOG = "kafka_log_log_"
 _ONE = "kafka_cluster_partition_"
 _TOPIC = "kafka_topic_partition_"

@@ -23,7 +23,7 @@ pykbroker_event_loop_lag_max_seconds gauge -: How late the latest timer of the l
 pykbroker_log_directory_total_bytes gauge logDirectory: Bytes of the volume that the log directory is on.
 pykbroker_log_directory_usable_bytes gauge logDirectory: Bytes that are free there for the broker.
 pykbroker_event_loop_idle_ratio gauge -: Share of the last minute in which the event loop had nothing to do, 0 to 1.
-pykbroker_metrics_left_out gauge -: Partitions and committed offsets beyond what one page holds.
+pykbroker_metrics_left_out gauge -: Partitions, topics, groups and committed offsets beyond what one page holds.
 pykbroker_connections_refused_total counter -: Connections closed because their client broke the protocol.
 
 kafka_server_brokertopicmetrics_messagesin_total counter [topic]: Records appended.

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.runtime.figures.groups import group_samples
 from pykbroker.runtime.figures.rates import Rates
 from tests.support.group_scenario import GroupScenario
-from tests.support.scraped import NoEnds, scrape, value
+from tests.support.scraped import Found, NoEnds, scrape, value
+
+if TYPE_CHECKING:
+    import pytest
 
 NAME = "kafka_server_group_coordinator_metrics_"
 HOUR_MS = 3_600_000
 
 
 def told(scenario: GroupScenario, name: str) -> float | None:
+    return value(page(scenario), f"{NAME}{name}")
+
+
+def page(scenario: GroupScenario) -> Found:
     groups = SimpleNamespace(
         counts=scenario.shard.counts,
         loads=SimpleNamespace(longest_ms=7, mean_ms=3.5),
@@ -24,7 +31,7 @@ def told(scenario: GroupScenario, name: str) -> float | None:
     broker: Any = SimpleNamespace(
         groups=groups, clock=clock, replicas=SimpleNamespace(find=lambda _: None)
     )
-    return value(scrape(group_samples(broker, Rates(0), NoEnds())), f"{NAME}{name}")
+    return scrape(group_samples(broker, Rates(0), NoEnds()))
 
 
 def test_commits_count_by_partition() -> None:
@@ -54,6 +61,25 @@ def test_what_expires_and_what_is_deleted_count_apart() -> None:
     scenario.at(3 * HOUR_MS)
     assert told(scenario, "offset_expiration_count") == 1
     assert told(scenario, "offset_deletion_count") == 1
+
+
+def test_groups_and_offsets_with_series_of_their_own_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = GroupScenario()
+    for number in range(5):
+        scenario.commit("x", 1, topic="t", group=f"g{number}")
+    monkeypatch.setattr("pykbroker.runtime.figures.groups.GROUP_LIMIT", 3)
+    found = page(scenario)
+    assert len([name for name, _ in found if name == "kafka_consumergroup_members"]) == 3
+    assert len([name for name, _ in found if name == "kafka_consumergroup_current_offset"]) == 3
+    assert value(found, "pykbroker_metrics_left_out") == 2
+    assert value(found, "kafka_coordinator_group_groupmetadatamanager_numgroups") == 5
+    monkeypatch.setattr("pykbroker.runtime.figures.groups.OFFSET_LIMIT", 1)
+    found = page(scenario)
+    assert len([name for name, _ in found if name == "kafka_consumergroup_current_offset"]) == 1
+    assert value(found, "pykbroker_metrics_left_out") == 4
+    assert value(found, "kafka_coordinator_group_groupmetadatamanager_numoffsets") == 5
 
 
 def test_loads_are_told() -> None:
