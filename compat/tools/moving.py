@@ -38,6 +38,9 @@ def plan(work: Path, name: str, *wanted: int) -> str:
 
 
 def reassign(bootstrap: str, tools: Tools, path: str, *how: str) -> str:
+    """Beside other reassignments, which the cluster may be busy with."""
+    if "--execute" in how:
+        how = (*how, "--additional")
     where = ("--bootstrap-server", bootstrap, "--reassignment-json-file", path)
     return tools.run("kafka-reassign-partitions", *where, *how)
 
