@@ -71,6 +71,7 @@ class Cluster(Brokers):
         self.proxy.__enter__()
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
+        (directory / "data").mkdir(exist_ok=True)  # the brokers' own folders are in it
         self.store: Process
         self._log_level = log_level
         self._members: list[Process] = []
