@@ -20,13 +20,16 @@ from pykbroker.ports import Peer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from pykbroker.ports import Disk
     from wire.schema import Buffer
 
 PEER = Peer("PLAINTEXT", "PLAINTEXT", "127.0.0.1", 50_000)
 
 
 @asynccontextmanager
-async def broker_in_process(*options: str, seed: int = 0) -> AsyncIterator[Broker]:
+async def broker_in_process(
+    *options: str, seed: int = 0, disk: Disk | None = None, log_dir: str = "/memory"
+) -> AsyncIterator[Broker]:
     """Serves on a free port as well, for whoever wants a real client."""
     clock = SystemClock()
 
@@ -38,8 +41,9 @@ async def broker_in_process(*options: str, seed: int = 0) -> AsyncIterator[Broke
 
     has_listeners = any(option.startswith("listeners=") for option in options)
     loaded = load_settings(options=options, port=None if has_listeners else 0)
-    world = World(clock, random.Random(seed), MemoryDisk(), ThreadWorkers(), TcpNetwork(), store)
-    broker = Broker(loaded, world, log_dirs=["/memory"])
+    disk = disk or MemoryDisk()
+    world = World(clock, random.Random(seed), disk, ThreadWorkers(), TcpNetwork(), store)
+    broker = Broker(loaded, world, log_dirs=[log_dir])
     ready = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(broker.run, lambda _: ready.set())
