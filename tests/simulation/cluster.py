@@ -37,6 +37,8 @@ SETTINGS = {
     "log.roll.ms": "6000",
     "log.cleaner.enable": "false",
     "auto.create.topics.enable": "false",
+    # With one in sync, who is put out is not waited for, and a lost tail may lead (KIP-966).
+    "min.insync.replicas": "2",
     "offsets.topic.num.partitions": "1",
     "initial.broker.registration.timeout.ms": "60000",
     "leader.imbalance.check.interval.seconds": "5",

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from tests.simulation.admin import SCRATCH
 from tests.simulation.loop import Life
 from tests.simulation.store import HOST as STORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from pykbroker.state.controller.image import PartitionImage
     from tests.simulation.cluster import Cluster, Node
     from tests.simulation.observer import Observer
 
@@ -127,9 +129,14 @@ class Faults:
             return False
         return all(
             node.number in partition.isr or node.number not in partition.replicas
-            for topic in self.observer.truth.image.topics.values()
-            for partition in topic.partitions
+            for partition in self._partitions()
         )
+
+    def _partitions(self) -> Iterator[PartitionImage]:
+        """That hold what somebody was told is safe."""
+        for topic in self.observer.truth.image.topics.values():
+            if not topic.name.startswith(SCRATCH):
+                yield from topic.partitions
 
     def _may_lose_power(self, node: Node) -> bool:
         """Somebody else holds everything, and will not stop."""
@@ -140,11 +147,7 @@ class Faults:
             for other in self.cluster.nodes
             if other is not node and other.is_running and self.observer.is_registered(other)
         }
-        return all(
-            safe.intersection(partition.isr)
-            for topic in self.observer.truth.image.topics.values()
-            for partition in topic.partitions
-        )
+        return all(safe.intersection(partition.isr) for partition in self._partitions())
 
     def _pick(self) -> Node | None:
         running = self._running()

@@ -24,10 +24,10 @@ from pykbroker.state.types import NO_LEADER
 from wire.records.batch import iter_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pykbroker.ports import StoreUpdate
-    from pykbroker.state.controller.image import MetadataDelta, PartitionImage
+    from pykbroker.state.controller.image import MetadataDelta, MetadataImage, PartitionImage
     from pykbroker.state.types import TopicId
     from tests.simulation.cluster import Cluster, Node
     from tests.simulation.loop import Life
@@ -77,6 +77,8 @@ class Observer:
         self.checks = 0
         self.elections = 0
         self.unclean_topics: set[str] = set()
+        self.watchers: list[Callable[[MetadataImage], None]] = []
+        """Told of every change of the metadata."""
         self._incarnations: dict[Life, bytes] = {}
         self._held: dict[PartitionLog, Held] = {}
         self._by_key: dict[tuple[Key, int], Held] = {}
@@ -114,6 +116,8 @@ class Observer:
                 if index < len(old.partitions) and old.partitions[index] is not partition:
                     self._partition_changed((new.topic_id, index), old.partitions[index], partition)
         self._isrs_changed(delta)
+        for watcher in self.watchers:
+            watcher(after)
 
     def _partition_changed(self, key: Key, old: PartitionImage, new: PartitionImage) -> None:
         name = self.name(key)
@@ -130,8 +134,8 @@ class Observer:
             return
         if self.truth.image.topic_names[key[0]] in self.unclean_topics:
             return
-        if new.leader in old.adding and not new.adding:
-            return  # It joined the ISR with this change; whether rightly, check_isr says.
+        if (old.adding or old.removing) and not (new.adding or new.removing):
+            return  # It joined the ISR with the end of a move; whether rightly, check_isr says.
         # Nobody is left who surely holds everything: the one who led last has the most.
         lost_tail = set(old.isr) | set(old.elr) <= set(old.replicas) - {new.leader, *new.elr}
         if new.leader not in old.last_known_elr or not lost_tail:

@@ -33,8 +33,9 @@ class Summary(NamedTuple):
             f"{len(done)} seeds, {len(self.failed)} failed; "
             f"{sum(o.at_s - 1000 for o in done) / 60:.0f} virtual minutes in "
             f"{sum(o.cpu_s for o in done):.0f} s of CPU; {faults} faults, "
-            f"{sum(o.elections for o in done)} elections, {sum(o.acks for o in done)} acknowledged "
-            f"batches, {sum(o.checks for o in done)} batches of replicas compared"
+            f"{sum(o.elections for o in done)} elections, {sum(o.admin for o in done)} admin "
+            f"operations, {sum(o.acks for o in done)} acknowledged batches, "
+            f"{sum(o.checks for o in done)} batches of replicas compared"
         )
 
 

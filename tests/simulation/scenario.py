@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
+from tests.simulation.admin import Admin
 from tests.simulation.clients import Committer, History, Producer, Reader, Topics
 from tests.simulation.cluster import Cluster, Violation
 from tests.simulation.faults import Faults
@@ -16,7 +17,7 @@ from wire.records.batch import iter_headers, read_header
 from wire.records.record import decode_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.simulation.clients import Client
 
@@ -37,6 +38,8 @@ class Outcome(NamedTuple):
     acks: int
     elections: int
     checks: int
+    admin: int
+    """Admin operations that were answered as done."""
     faults: dict[str, int]
     cpu_s: float
 
@@ -65,7 +68,9 @@ class Scenario:
         self.readers = [
             Reader(*common, f"r{index}", topic="a", partition=index) for index in (0, 1)
         ]
-        self.clients: list[Client] = [*self.producers, self.committer, *self.readers]
+        shared = {"a": self.partitions, "__consumer_offsets": 1}
+        self.admin = Admin(*common, "admin", shared=shared)
+        self.clients: list[Client] = [*self.producers, self.committer, *self.readers, self.admin]
         hosts = [client.name for client in self.clients]
         self.faults = Faults(cluster, self.observer, flushes=self.flushes, hosts=hosts)
 
@@ -81,6 +86,7 @@ class Scenario:
         self.faults.start()
         await self._let_pass(self.rng.uniform(*CHAOS_S))
         self.faults.heal()
+        await self._until_answered(self.admin.is_listed, "a list of the reassignments")
         before = {producer: producer.acked for producer in self.producers}
         commits = self.history.commits
         await self._until(
@@ -95,8 +101,10 @@ class Scenario:
             client.stopping = True
         await self._until(lambda: all(client.is_done for client in self.clients), "clients to end")
         await self._until(self._is_whole, "every replica in sync", RECOVERY_PATIENCE_S)
-        await self._check_commits()
+        await self._until_answered(self.admin.is_listed, "an empty list of reassignments")
+        await self._until_answered(self._offsets_are_right, "the committed offsets")
         self._compare()
+        self.admin.compare()
         cluster.check()
 
     async def _let_pass(self, duration_s: float) -> None:
@@ -117,7 +125,10 @@ class Scenario:
     def _state(self) -> str:
         image = self.observer.truth.image
         topics = {
-            f"{topic.name}-{index}": (p.leader, p.leader_epoch, p.isr, p.elr)
+            f"{topic.name}-{index}": (
+                (p.leader, p.leader_epoch, p.isr, p.elr),
+                (p.replicas, p.adding, p.removing),
+            )
             for topic in image.topics.values()
             for index, p in enumerate(topic.partitions)
         }
@@ -132,7 +143,9 @@ class Scenario:
         return f"controller {image.controller_id}, {ready=}, {brokers=}, {topics=}, {ends=}"
 
     def _is_whole(self) -> bool:
-        """Every replica holds all there is, and knows that it is committed."""
+        """Every replica is where it belongs, holds all there is, and knows that it is committed."""
+        if self.admin.reassignments() or not self._holds_what_it_should():
+            return False
         for topic in self.observer.truth.image.topics.values():
             for index, partition in enumerate(topic.partitions):
                 if set(partition.isr) != set(partition.replicas):
@@ -145,6 +158,19 @@ class Scenario:
                     return False
         return True
 
+    def _holds_what_it_should(self) -> bool:
+        held = {
+            (node.number, p.topic_partition)
+            for node in self.cluster.nodes
+            for p in (node.replicas.partitions() if node.replicas is not None else ())
+        }
+        return held == {
+            (node, (topic.name, index))
+            for topic in self.observer.truth.image.topics.values()
+            for index, partition in enumerate(topic.partitions)
+            for node in partition.replicas
+        }
+
     def _log(self, number: int, topic: str, index: int) -> Any:
         replicas = self.cluster.node(number).replicas
         for partition in replicas.partitions() if replicas is not None else ():
@@ -152,17 +178,19 @@ class Scenario:
                 return partition.log
         return None
 
-    async def _check_commits(self) -> None:
-        committer = self.committer
+    async def _until_answered(self, ask: Callable[[], Awaitable[bool]], what: str) -> None:
         deadline_s = self.cluster.loop.time() + RECOVERY_PATIENCE_S
-        while True:
-            for node in self.cluster.nodes:
-                if await committer.check(node.number):
-                    return
+        while not await ask():
             if self.cluster.loop.time() > deadline_s:
-                self.cluster.fail("the committed offsets cannot be fetched")
+                self.cluster.fail(f"asked in vain for {what}: {self._state()}")
             self.cluster.check()
             await anyio.sleep(LOOK_S)
+
+    async def _offsets_are_right(self) -> bool:
+        for node in self.cluster.nodes:
+            if await self.committer.check(node.number):
+                return True
+        return False
 
     # The books
 
@@ -254,6 +282,7 @@ def simulate(
             scenario.history.acks,
             scenario.observer.elections,
             scenario.observer.checks,
+            scenario.admin.done,
             scenario.faults.struck,
             time.process_time() - begun_s,
         )

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.simulation.mutants import ROOT, found, names
+from tests.simulation.scenario import simulate
 
 SEEDS = os.environ.get("SIMULATION_SEEDS", "1-1000")
 
@@ -34,6 +35,12 @@ def test_a_seed_replays_exactly(seed: int) -> None:
     first, second = (simulation("run", "--seed", str(seed), "--trace") for _ in range(2))
     assert "trace " in first.stdout
     assert first.stdout == second.stdout
+
+
+def test_a_seed_does_not_depend_on_those_before_it() -> None:
+    seeds = (47, 55, 60)
+    first = [simulate(seed).digest for seed in seeds]
+    assert [simulate(seed).digest for seed in reversed(seeds)] == first[::-1]
 
 
 @pytest.mark.timeout(1200)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from tests.simulation.clients import VERSIONS, Client, History
+from tests.simulation.admin import Admin
+from tests.simulation.clients import History
 from tests.simulation.cluster import Cluster
 from tests.simulation.loop import simulated
 from tests.simulation.observer import Observer, observing
-from wire.apis import ApiKey
 from wire.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
     ReassignablePartition,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from wire.schema import Request
 
-VERSIONS.update({ApiKey.INCREMENTAL_ALTER_CONFIGS: 1, ApiKey.ALTER_PARTITION_REASSIGNMENTS: 0})
 SOURCE, TARGET = 1, 2
 VALUE = bytes(10_000)
 BATCHES = 60
@@ -47,7 +46,7 @@ TOPIC, BROKER = 2, 4
 DELETE = 1
 
 
-class Tool(Client):
+class Tool(Admin):
     """What kafka-reassign-partitions does, in its order."""
 
     async def run(self) -> None:
@@ -103,7 +102,7 @@ class Move:
     def __init__(self, cluster: Cluster, observer: Observer) -> None:
         self.cluster = cluster
         self.observer = observer
-        self.tool = Tool(cluster, observer, History(), "tool")
+        self.tool = Tool(cluster, observer, History(), "tool", shared={})
 
     def copied(self) -> int:
         """Bytes of the log on the target."""
@@ -187,8 +186,13 @@ def test_a_throttle_that_is_taken_away_lets_the_move_end(side: str) -> None:
         await anyio.sleep(9)
         assert move.copied() == copied < SIZE
         assert not move.is_done()
+        going_on = {("t", 0): ((TARGET, SOURCE), (TARGET,), (SOURCE,))}
+        assert move.tool.reassignments() == going_on
+        assert await move.tool.is_listed()
         await move.tool.throttle(side, node, None)
         assert await move.until(move.is_done) < 9
+        assert move.tool.reassignments() == {}
+        assert await move.tool.is_listed()
 
     run(test)
 
