@@ -134,6 +134,8 @@ class Observer:
             return
         if self.truth.image.topic_names[key[0]] in self.unclean_topics:
             return
+        if new.partition_epoch > old.partition_epoch + 1 and new.leader in new.isr:
+            return  # It joined the ISR in the same transaction; whether rightly, check_isr says.
         if (old.adding or old.removing) and not (new.adding or new.removing):
             return  # It joined the ISR with the end of a move; whether rightly, check_isr says.
         # Nobody is left who surely holds everything: the one who led last has the most.
