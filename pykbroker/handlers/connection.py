@@ -91,6 +91,7 @@ class ClientConnection:
         self._broker = broker
         self._table = table
         self._counts = counts
+        self._left_untimed = table.requests.times.left
         self._transport = transport
         self._reader = FrameReader(table.max_request_bytes)
         self._frames: deque[memoryview] = deque()
@@ -262,10 +263,11 @@ class ClientConnection:
         if not known:
             self._answer_unknown_api_versions(context)
             return
-        times = self._table.requests.times
-        times.left[header.api_key] -= 1
-        if times.left[header.api_key] <= 0:
+        left = self._left_untimed
+        left[header.api_key] = until_timed = left[header.api_key] - 1
+        if until_timed <= 0:
             now_ns = self._broker.clock.monotonic_ns()
+            times = self._table.requests.times
             context.timing = times.begin(header.api_key, self._read_ns, now_ns)
         try:
             request = decode_request(api, header.api_version, frame, offset)

@@ -126,17 +126,19 @@ class RequestCounts:
         """By API key, version, and whether it was another broker's fetch."""
         self.times = RequestTimes()
 
-    def asked(self, api_key: int, version: int, is_broker: bool) -> Answered:
-        """Without a response so far, nor ever if nothing else is called."""
+    def asked(self, api_key: int, version: int, is_broker: bool) -> None:
+        """And never answered."""
         key = (api_key, version, is_broker)
         answered = self.answers.get(key)
         if answered is None:
             answered = self.answers[key] = Answered()
         answered.count += 1
-        return answered
 
     def answered(self, api_key: int, version: int, is_broker: bool, response: Response) -> None:
-        answered = self.asked(api_key, version, is_broker)
+        answered = self.answers.get((api_key, version, is_broker))
+        if answered is None:
+            answered = self.answers[api_key, version, is_broker] = Answered()
+        answered.count += 1
         walk = answered.walk
         if walk is None:
             walk = answered.walk = _walk(type(response)) or _nothing
