@@ -310,7 +310,9 @@ class Broker:
             groups=groups,
             quotas=quotas,
             fetch_sessions=FetchSessionCache(
-                world.rng, lambda: settings.current.int(slots), replicas.traffic.count_fetches
+                world.rng,
+                lambda: settings.current.int(slots),
+                lambda topic, partitions: replicas.traffic.count_fetches(topic, partitions),
             ),
             telemetry=telemetry,
             producer_ids=ProducerIds(self.node_id, images, client, world.clock),

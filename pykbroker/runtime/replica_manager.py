@@ -14,7 +14,6 @@ from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
 from pykbroker.runtime.log_dir_moves import LogDirMoves
 from pykbroker.runtime.purgatory import Counts, Wakeups
-from pykbroker.runtime.traffic import Traffic
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.topic_names import MAX_TOPIC_NAME_LENGTH
 from pykbroker.state.types import TopicId, TopicPartition
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
+    from pykbroker.runtime.traffic import Traffic
     from pykbroker.state.controller.image import (
         BrokerImage,
         MetadataDelta,
@@ -83,9 +83,15 @@ class ReplicaManager:
         self._make_replication: Callable[[], Replication] | None = None
         self.replication: Replication | None = None
         """Once a partition has replicas elsewhere."""
-        self.traffic = Traffic()
         settings.on_change(self._settings_changed)
         logs.on_directory_failed = self._directory_failed
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """From the first partition on, as what partitions share."""
+        from pykbroker.runtime.traffic import Traffic
+
+        return Traffic()
 
     @cached_property
     def _shared(self) -> Surroundings:
