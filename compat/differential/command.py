@@ -29,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("differential", description=__doc__)
     made.add_argument("--bootstrap", required=True, metavar="HOST:PORT", help="what is judged")
     made.add_argument("--reference", required=True, metavar="HOST:PORT", help="Apache Kafka")
-    made.add_argument("--only", metavar="PATTERN", help="cases whose name matches, as of files")
+    made.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        help="cases whose name matches, as of files; may be given often",
+    )
     made.add_argument("--report", metavar="DIR", help="write report.md and what was said here")
     made.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="cases at a time")
     made.add_argument("--list", action="store_true", help="name the cases and end")
@@ -41,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     code = judged(options)
     if code is None:
-        print(f"no case is called {options.only}", file=sys.stderr)
+        print(f"no case is called {' or '.join(options.only or ())}", file=sys.stderr)
     return 2 if code is None else code
 
 
@@ -72,9 +77,11 @@ def judged(options: argparse.Namespace) -> int | None:
     return 1 if unlisted or stale else 0
 
 
-def _is_wanted(instance: Instance, only: str | None) -> bool:
+def _is_wanted(instance: Instance, only: Sequence[str] | None) -> bool:
     return only is None or any(
-        fnmatch.fnmatchcase(name, only) for name in (instance.name, instance.case.name)
+        fnmatch.fnmatchcase(name, pattern)
+        for name in (instance.name, instance.case.name)
+        for pattern in only
     )
 
 
