@@ -249,9 +249,13 @@ def _check_newest_timestamp(newest: int, rules: Rules, now_ms: int) -> None:
         raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, message, [(0, message)])
 
 
+def _earliest(rules: Rules, now_ms: int) -> int:
+    return max(0, now_ms - rules.before_max_ms)
+
+
 def _out_of_range(timestamp: int, rules: Rules, now_ms: int) -> str:
-    earliest = max(0, now_ms - rules.before_max_ms)
-    return f"timestamp {timestamp} is not within [{earliest}, {now_ms + rules.after_max_ms}]"
+    latest = now_ms + rules.after_max_ms
+    return f"timestamp {timestamp} is not within [{_earliest(rules, now_ms)}, {latest}]"
 
 
 def _walked(buf: Buffer, pos: int, header: BatchHeader, rules: Rules, now_ms: int) -> ValidBatch:
@@ -268,13 +272,13 @@ def _walked(buf: Buffer, pos: int, header: BatchHeader, rules: Rules, now_ms: in
     newest = header.base_timestamp + largest
     if rules.timestamp_type == CREATE_TIME:
         oldest = header.base_timestamp + min(deltas)
-        if newest - now_ms > rules.after_max_ms or now_ms - oldest > rules.before_max_ms:
+        if newest - now_ms > rules.after_max_ms or oldest < _earliest(rules, now_ms):
             _refuse_timestamps(header.base_timestamp, deltas, rules, now_ms)
     return ValidBatch(pos, header, newest, deltas.index(largest), body)
 
 
 def _refuse_timestamps(base: int, deltas: list[int], rules: Rules, now_ms: int) -> None:
-    earliest, latest = now_ms - rules.before_max_ms, now_ms + rules.after_max_ms
+    earliest, latest = _earliest(rules, now_ms), now_ms + rules.after_max_ms
     errors = [
         (index, _out_of_range(timestamp, rules, now_ms))
         for index, delta in enumerate(deltas)

@@ -255,9 +255,10 @@ def test_no_timestamp_is_never_out_of_range(rules: Rules) -> None:
     assert validate(build_batch([Record(), Record()]), strict, NOW)
 
 
-def test_a_negative_newest_timestamp_is_refused() -> None:
+@BOTH
+def test_a_negative_newest_timestamp_is_refused(rules: Rules) -> None:
     batch = build_batch([Record(timestamp=-2)])
-    assert refused(batch).error_code == ErrorCode.INVALID_TIMESTAMP
+    assert refused(batch, rules).error_code == ErrorCode.INVALID_TIMESTAMP
 
 
 def timed(*timestamps: int, codec: int = 0, newest: int) -> bytearray:
