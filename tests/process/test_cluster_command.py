@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,8 @@ def test_one_broker_that_cannot_start_ends_the_command(
             "serve", "--brokers", "2", "--memory", "--port", str(port - 1), cwd=tmp_path
         )
     assert code == 1
-    assert f"cannot listen on localhost:{port}: the port is in use" in err
+    # Somebody else may have the first one.
+    assert re.search(rf"cannot listen on localhost:({port}|{port - 1}): the port is in use", err)
 
 
 @pytest.mark.parametrize(
