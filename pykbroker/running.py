@@ -62,7 +62,9 @@ def refuse(problem: object, options: argparse.Namespace) -> int:
     if options.log_format == "json":
         logger.error("cannot serve", reason=str(problem))
     else:
-        print(f"pykbroker: {problem}", file=sys.stderr, flush=True)
+        # At one go: several brokers may share the stream.
+        sys.stderr.write(f"pykbroker: {problem}\n")
+        sys.stderr.flush()
     return 1
 
 
