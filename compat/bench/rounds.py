@@ -47,11 +47,13 @@ def run_all(
 ) -> Results:
     """The warm-up is one round more, whose values are dropped. Ctrl-C ends all."""
     results = Results(list(cases), [subject.name for subject in subjects], rounds)
+    number = 0
     try:
         for number in range(0 if warm_up else 1, rounds + 1):
             one_round(results, subjects, number)
     except KeyboardInterrupt:
-        progress("interrupted: these are the rounds until here")
+        results.rounds = max(0, number - 1)
+        progress(f"interrupted: {results.rounds} rounds are whole")
     return results
 
 

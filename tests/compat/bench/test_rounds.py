@@ -82,6 +82,7 @@ def test_an_interruption_ends_it_with_what_there_is() -> None:
     results = run_all([Case("f", "x", interrupted)], SUBJECTS, 5, warm_up=False)
     assert len(log) == 3
     assert results.of(results.cases[0], "slow", "mb_per_s") == {1: 10.0, 2: 10.0}
+    assert results.rounds == 1
 
 
 def test_what_must_be_started_is_only_measured_where_it_can_be() -> None:
