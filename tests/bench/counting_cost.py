@@ -148,16 +148,12 @@ def request_of(kind: str) -> Callable[[], None]:
 
 async def serve(kind: str, count: int, rounds: int) -> None:
     """In a process of its own: prints microseconds of CPU per request."""
+    from tests.bench.data_path import best_of
+
     action = request_of(kind)
     for _ in range(50):
         action()
-    best = float("inf")
-    for _ in range(rounds):
-        begun = time.thread_time()
-        for _ in range(count):
-            action()
-        best = min(best, (time.thread_time() - begun) / count)
-    print(best * 1e6)
+    print(best_of(rounds, count, action) * 1e6)
 
 
 def child(kind: str, count: int, rounds: int, *, stripped: bool) -> list[str]:

@@ -71,6 +71,14 @@ Doubt = tuple[str, object]
 """A topic, and what of it."""
 
 
+def _has_partitions(name: str, count: int) -> Callable[[MetadataImage], bool]:
+    def holds(image: MetadataImage) -> bool:
+        topic = image.topics.get(name)
+        return topic is not None and len(topic.partitions) >= count
+
+    return holds
+
+
 class Admin(Client):
     """``shared``: topics of others, whose partitions it moves about, and how many they have."""
 
@@ -151,13 +159,9 @@ class Admin(Client):
         count = self.rng.randint(1, 2)
         factor = self.rng.randint(1, self.cluster.size)
 
-        def holds(image: MetadataImage) -> bool:
-            topic = image.topics.get(name)
-            return topic is not None and len(topic.partitions) >= count
-
         made = CreatableTopic(name=name, num_partitions=count, replication_factor=factor)
         request = CreateTopicsRequest(topics=[made], timeout_ms=TIMEOUT_MS)
-        about = (name, "exists")
+        about, holds = (name, "exists"), _has_partitions(name, count)
         code = await self._attempt(request, lambda r: r.topics[0].error_code, about, holds)
         if code is ErrorCode.NONE:
             self._live[name] = count
@@ -186,13 +190,9 @@ class Admin(Client):
         if count > 3:
             return
 
-        def holds(image: MetadataImage) -> bool:
-            topic = image.topics.get(name)
-            return topic is not None and len(topic.partitions) >= count
-
         wanted = CreatePartitionsTopic(name=name, count=count, assignments=None)
         request = CreatePartitionsRequest(topics=[wanted], timeout_ms=TIMEOUT_MS)
-        about = (name, "partitions")
+        about, holds = (name, "partitions"), _has_partitions(name, count)
         code = await self._attempt(request, lambda r: r.results[0].error_code, about, holds)
         if code is ErrorCode.NONE:
             self._live[name] = count
