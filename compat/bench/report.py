@@ -113,7 +113,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(results: Results, reference: str) -> dict[str, Any]:
-    """``values``: by round, of every case, target and measure."""
+    """``values``: by round, of every case, target and measure; ``curve`` and ``x`` as in Case."""
     return {
         "machine": machine(),
         "reference": reference,
@@ -123,6 +123,8 @@ def as_json(results: Results, reference: str) -> dict[str, Any]:
             {
                 "family": case.family,
                 "case": case.name,
+                "curve": case.group,
+                "x": case.x,
                 "measure": name,
                 "unit": MEASURES[name].unit,
                 "higher_is_better": MEASURES[name].higher,

@@ -1,7 +1,7 @@
 """``python -m compat readme``: the tables of the documentation, from what runs came to.
 
     python -m compat readme --matrix .compat/report/pykbroker-*/results.json
-    python -m compat readme --bench .compat/bench/results.json
+    python -m compat readme --bench .compat/bench/results.json --curves
     python -m compat readme                       # again from what docs/measured/ keeps
 
 Between ``<!-- NAME -->`` and ``<!-- end NAME -->`` stands what is made here. What was never run
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/compatibility.md", "docs/performance.md")
 MATRIX, BENCH = "docs/measured/matrix.json", "docs/measured/bench.json"
+CURVES = "docs/curves.svg"
 MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<text>.*?)<!-- end (?P=name) -->", re.S)
 CHOSEN = (
     ("start", "first_ack_ms"),
@@ -42,11 +43,16 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="python -m compat readme", description=__doc__)
     parser.add_argument("--matrix", nargs="+", metavar="FILE", type=Path, help="of compat run")
     parser.add_argument("--bench", metavar="FILE", type=Path, help="of compat bench")
+    parser.add_argument("--curves", action="store_true", help="draw them too: needs matplotlib")
     options = parser.parse_args(arguments)
     if options.matrix:
         _keep(root / MATRIX, summary_of_runs([_read(path) for path in options.matrix]))
     if options.bench:
         _keep(root / BENCH, summary_of_bench(_read(options.bench)))
+    if options.curves:
+        from compat.report.curves import picture
+
+        (root / CURVES).write_text(picture(_read(root / BENCH)), encoding="utf-8")
     blocks = made(root)
     for name in PAGES:
         page = root / name

@@ -66,7 +66,7 @@ def summary_of_bench(report: Mapping[str, Any]) -> dict[str, Any]:
                 parts = [one / other for one, other in zip(found, base, strict=True)]
                 cell["ratio"] = [_short(x) for x in (min(parts), median(parts), max(parts))]
             cells[target] = cell
-        kept = ("family", "case", "measure", "unit", "higher_is_better")
+        kept = ("family", "case", "curve", "x", "measure", "unit", "higher_is_better")
         rows.append({name: result[name] for name in kept} | {"targets": cells})
     return {
         "machine": report["machine"],

@@ -65,13 +65,13 @@ def test_of_several_runs_what_failed_in_one_has_failed_and_what_one_skipped_the_
 
 def test_ratios_are_of_the_same_round() -> None:
     values = {"kafka": [10.0, 20.0, 40.0], "pykbroker": [5.0, 20.0, 80.0], "other": [1.0]}
-    result = {"family": "start", "case": "c", "measure": "idle_mb", "unit": "MB"}
+    result = {"family": "start", "case": "c", "curve": "", "x": 0, "measure": "idle_mb"}
     report = {
         "machine": {"cores": 2, "system": "Linux x86_64"},
         "reference": "kafka",
         "targets": ["kafka", "pykbroker", "other"],
         "rounds": 3,
-        "results": [result | {"higher_is_better": False, "values": values}],
+        "results": [result | {"unit": "MB", "higher_is_better": False, "values": values}],
         "failures": [],
     }
     (row,) = summary_of_bench(report)["rows"]
