@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 logger = get_logger("pykbroker.handlers.fetch")
 
 _MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
+LEADERS_FROM_VERSION = 16
+"""Older ones have a place for the leader's id but none for its address, and whoever follows the id
+may not know the broker: kafka-python 3.0 then fetches nothing from that one for ever."""
 RACK_AWARE = "RackAwareReplicaSelector"
 
 
@@ -171,7 +174,7 @@ def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResp
     key: TopicKey | None = None
     for answer in told:
         entry, data = answer.entry, answer.data
-        if data.error_code in _MOVED:
+        if data.error_code in _MOVED and version >= LEADERS_FROM_VERSION:
             _point_to_leader(ctx, response, entry, data)
         if answer.size and not ctx.is_exempt:
             traffic.known(entry.topic).bytes_out += answer.size

@@ -289,6 +289,20 @@ def test_another_leader_is_named(three: DataPath) -> None:
     assert code(three.answer(fetch(wanted()), 11)) is ErrorCode.NONE
 
 
+@pytest.mark.parametrize("version", [12, 13, 15])
+def test_who_cannot_be_told_where_the_leader_is_is_not_told_who(
+    three: DataPath, version: int
+) -> None:
+    """As Kafka: a client that follows the name alone may know no such broker."""
+    made = topic_id(three)
+    three.elect("t", partition_image(leader=2, epoch=4, version=1, replicas=(1, 2, 3)))
+    stale = fetch(wanted(current_leader_epoch=3), topic_id=made)
+    answer = three.answer(stale, version)
+    assert code(answer) is ErrorCode.FENCED_LEADER_EPOCH
+    leader = parts(answer)[0].current_leader
+    assert (leader.leader_id, leader.leader_epoch) == (-1, -1)
+
+
 def test_a_diverging_consumer_is_told_where(path: DataPath) -> None:
     path.append(b"a", b"b")
     others = path.images.current.topics["t"].partitions[1:]
