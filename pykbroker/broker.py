@@ -10,7 +10,7 @@ Nothing here is process-wide: several brokers live in one interpreter.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
@@ -35,6 +35,7 @@ from pykbroker.runtime.producer_ids import ProducerIds
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.replica_manager import ReplicaManager
 from pykbroker.runtime.services import Services
+from pykbroker.runtime.storage.directory import LogDirectoriesFailed
 from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.runtime.telemetry import Telemetry
 from pykbroker.state.controller import keys
@@ -75,6 +76,10 @@ logger = get_logger("pykbroker.broker")
 RETRY_MS = 250
 
 
+def _end_with(problem: Exception) -> NoReturn:
+    raise problem
+
+
 class World(NamedTuple):
     """The edges one broker is given."""
 
@@ -90,6 +95,8 @@ class World(NamedTuple):
     that has it."""
     hostname: str = "localhost"
     """What a listener on every interface advertises."""
+    halt: Callable[[Exception], None] = _end_with
+    """Ends the broker where it stands, as a crash does: nothing is written, nobody is told."""
 
 
 class Ready(NamedTuple):
@@ -118,6 +125,7 @@ class Broker:
         self._world = world
         self._http_port = http_port
         self._stop = anyio.Event()
+        self._all_failed = anyio.Event()
         self.logs = LogManager(
             world.disk,
             world.clock,
@@ -127,6 +135,7 @@ class Broker:
             log_dirs,
             ignored_names=ignored_names,
         )
+        self.logs.on_all_failed = self._all_failed.set
         self.listeners: list[Server] = []
         self.services: Services
         """Once it has begun to run."""
@@ -141,7 +150,8 @@ class Broker:
             self._starting.cancel()
 
     async def run(self, on_ready: Callable[[Ready], None]) -> None:
-        """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready."""
+        """Raises DirectoryRefused, ListenError, RegistrationRefused before it is ready, and
+        LogDirectoriesFailed, unless ``World.halt`` ends it otherwise."""
         stored_cluster_id = self.logs.acquire()
         try:
             with anyio.CancelScope() as starting:
@@ -188,6 +198,7 @@ class Broker:
                 )
                 services.groups.holds_lease = lambda: membership.holds_lease
                 tasks.start_soon(membership.run)
+                tasks.start_soon(self._watch_directories)
                 tasks.start_soon(self.logs.run)
                 tasks.start_soon(services.replicas.run)
                 if await self._is_wanted(membership):
@@ -204,6 +215,14 @@ class Broker:
         finally:
             for bound in sockets.values():
                 bound.close()
+
+    async def _watch_directories(self) -> None:
+        """A task of its own: the last one may fail in the middle of an append."""
+        await self._all_failed.wait()
+        paths = ", ".join(directory.path for directory in self.logs.directories)
+        self._world.halt(
+            LogDirectoriesFailed(f"Shutdown broker because all log dirs in {paths} have failed")
+        )
 
     async def _is_wanted(self, membership: Membership) -> bool:
         """Once the cluster counts on this broker; False when it is told to stop before that."""
@@ -454,6 +473,7 @@ class Broker:
             for listener in self.listeners:
                 listener.close_connections()
             self.connections.close()
+            self.logs.on_all_failed = None
             await self.logs.close(broker_epoch)
             await membership.leave()
             if self._links is not None:

@@ -155,6 +155,7 @@ async def _serve_with_edges(
         source.open,
         source.beside,
         socket.gethostname(),
+        lambda problem: os._exit(refuse(problem, options)),
     )
     broker = Broker(
         loaded,

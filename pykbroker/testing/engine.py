@@ -21,6 +21,7 @@ from pykbroker.edges.memory_disk import MemoryDisk
 from pykbroker.edges.metadata_store.memory import MemoryStore
 from pykbroker.edges.network import TcpNetwork
 from pykbroker.edges.workers import ThreadWorkers
+from pykbroker.log import get_logger
 from pykbroker.state.errors import KafkaError
 from pykbroker.state.types import NO_LEADER, TopicPartition
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from pykbroker.runtime.services import Services
     from pykbroker.state.controller.image import MetadataImage, TopicImage
     from wire.schema import Request
+
+logger = get_logger("pykbroker.testing")
 
 DEFAULTS = {"offsets.topic.num.partitions": "1"}
 """Fewer than Kafka has: a test waits for each of them. Any setting given wins."""
@@ -148,6 +151,7 @@ class Engine:
             ThreadWorkers(),
             TcpNetwork(),
             open_store,
+            halt=lambda problem: self._halt(life, problem),
         )
         life = _Life(Broker(self._loaded(node_id), world, log_dirs=[LOG_DIR]), store)
         self._lives[node_id] = life
@@ -163,6 +167,11 @@ class Engine:
         finally:
             life.done.set()
 
+    def _halt(self, life: _Life, problem: Exception) -> None:
+        """As a process would end by itself."""
+        logger.error("broker has halted", node_id=life.broker.node_id, reason=str(problem))
+        self._tasks.start_soon(self._end, life)
+
     async def shut_down(self, node_id: int) -> None:
         """A clean stop: leaderships are handed over. What it held is gone all the same."""
         life = self._life(node_id)
@@ -173,8 +182,11 @@ class Engine:
 
     async def kill(self, node_id: int) -> None:
         """Where it stands; the others see it go at once."""
-        life = self._life(node_id)
-        del self._lives[node_id]
+        await self._end(self._life(node_id))
+
+    async def _end(self, life: _Life) -> None:
+        if self._lives.get(life.broker.node_id) is life:
+            del self._lives[life.broker.node_id]
         for listener in life.broker.listeners:
             listener.stop_accepting()
             listener.abort_connections()

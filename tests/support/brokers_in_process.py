@@ -56,6 +56,8 @@ class Cluster:
         self.store = MemoryStore(self.clock)
         self.disks: dict[int, MemoryDisk] = {}
         self.running: dict[int, Running] = {}
+        self.halted: dict[int, str] = {}
+        """Who ended by itself, and why."""
         self._tasks = tasks
         self._lives = 0
         self._settings = {**SETTINGS, **settings}
@@ -80,7 +82,12 @@ class Cluster:
 
         self._lives += 1
         rng = random.Random(self._lives)
-        world = World(clock, rng, disk, ThreadWorkers(), TcpNetwork(), store)
+
+        def halt(problem: Exception) -> None:
+            self.halted[node] = str(problem)
+            self._tasks.start_soon(self.kill, node)
+
+        world = World(clock, rng, disk, ThreadWorkers(), TcpNetwork(), store, halt=halt)
         broker = Broker(loaded, world, log_dirs=["/logs"])
         ready = anyio.Event()
         self.running[node] = Running(broker, anyio.CancelScope(), anyio.Event())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import subprocess
@@ -278,6 +279,29 @@ def test_the_childs_end_follows_its_parents(tmp_path: object) -> None:
     assert done.returncode == 3
     pid = int(done.stdout)
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), what="the end of the child")
+
+
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_a_broker_whose_disk_fails_ends_alone(
+    brokers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Cluster(brokers) as cluster:
+        cluster.create_topic("t", replication_factor=brokers)
+        produce(cluster, "t", "a")
+        engine = cluster._host._engine  # type: ignore[union-attr]
+        leader = engine.topic("t").partitions[0].leader
+        directory = engine.leader("t", 0).stored_log.log_directory
+        fail = engine.services(leader).replicas.logs.upkeep.directory_failed
+        cluster._host._loop.call_soon_threadsafe(fail, directory, OSError(errno.EIO, "I/O error"))
+        eventually(lambda: leader not in engine._lives, what="it has halted")
+        assert "all log dirs in /logs have failed" in caplog.text
+        with pytest.raises(Wrong, match=f"broker {leader} does not run"):
+            cluster.kill_broker(leader)
+        if brokers > 1:
+            produce(cluster, "t", "b")
+        cluster.start_broker(leader)
+        produce(cluster, "u", "c")
+        assert values(cluster.records("u", at_least=1)) == ["c"]
 
 
 def test_a_child_that_was_killed_is_told_of() -> None:

@@ -50,6 +50,10 @@ class DirectoryRefused(Exception):
     """This broker must not use the directory. The message is one line for the operator."""
 
 
+class LogDirectoriesFailed(Exception):
+    """None is left to serve from. The message is one line for the operator, in Kafka's words."""
+
+
 class LogDirectory:
     def __init__(self, disk: Disk, path: str, rng: Random) -> None:
         self.disk = disk

@@ -78,6 +78,7 @@ class LogManager:
         self.recoveries: dict[TopicPartition, Recovery] = {}
         """What the last start had to do."""
         self.on_directory_failed: Callable[[str, list[PartitionLog]], None] | None = None
+        self.on_all_failed: Callable[[], None] | None = None
         self._ignored = ignored_names
         self.upkeep = LogUpkeep(self)
         self._settings_changed(frozenset())

@@ -121,6 +121,8 @@ class LogUpkeep:
             log.is_failed = True
         if manager.on_directory_failed is not None:
             manager.on_directory_failed(log_directory, logs)
+        if manager.on_all_failed is not None and not any(manager.live_directories()):
+            manager.on_all_failed()
 
     # Loops
 
