@@ -51,6 +51,7 @@ from wire.uuids import uuid_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
+    from socket import socket
 
     from anyio.abc import TaskGroup
 
@@ -124,6 +125,7 @@ class Broker:
         self._configured = loaded.listeners
         self._world = world
         self._http_port = http_port
+        self._http_sockets: list[socket] = []
         self._stop = anyio.Event()
         self._all_failed = anyio.Event()
         self.logs = LogManager(
@@ -213,8 +215,7 @@ class Broker:
                 await self._shut_down(membership, services)
                 tasks.cancel_scope.cancel()
         finally:
-            for bound in sockets.values():
-                bound.close()
+            self._unbind(sockets)
 
     async def _watch_directories(self) -> None:
         """A task of its own: the last one may fail in the middle of an append."""
@@ -419,20 +420,18 @@ class Broker:
             )
 
     def _serve_http(self, services: Services, tasks: TaskGroup) -> str | None:
-        if self._http_port is None:
+        if not self._http_sockets:
             return None
         from pykbroker.edges.http import HttpServer
-        from pykbroker.edges.listener import bind
         from pykbroker.runtime.figures.broker import watch
         from pykbroker.runtime.pages import pages
 
-        host = self._configured.bound[0].host or ""
         watching = watch(services, self.connections)
         routes = pages(services, self.connections, watching, self._world.workers)
-        server = HttpServer(bind(host, self._http_port), routes)
+        server = HttpServer(self._http_sockets, routes)
         tasks.start_soon(watching.run)
         tasks.start_soon(server.run)
-        return format_address(host or "localhost", server.port)
+        return format_address(self._configured.bound[0].host or "localhost", server.port)
 
     def _ready(self, sockets: dict[str, Bound], http: str | None) -> Ready:
         addresses = tuple(a.address for a in self._advertised(sockets))
@@ -488,11 +487,20 @@ class Broker:
         try:
             for listener in self._configured.bound:
                 bound[listener.name] = self._world.network.bind(listener.host, listener.port)
+            if self._http_port is not None:
+                from pykbroker.edges.listener import bind
+
+                self._http_sockets = bind(self._configured.bound[0].host or "", self._http_port)
         except BaseException:
-            for address in bound.values():
-                address.close()
+            self._unbind(bound)
             raise
         return bound
+
+    def _unbind(self, bound: dict[str, Bound]) -> None:
+        for address in bound.values():
+            address.close()
+        for sock in self._http_sockets:
+            sock.close()
 
 
 def _endpoint(listener: ListenerAddress) -> Endpoint:

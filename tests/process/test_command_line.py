@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import sqlite3
 from platform import libc_ver
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,19 @@ def test_the_allocator_is_told_to_keep_freed_memory_once_the_broker_serves(
 def test_http_is_off_unless_asked_for(start_broker: Callable[..., BrokerProcess]) -> None:
     assert start_broker("--memory").http is None
     assert start_broker("--memory", "--http-port", "0").http is not None
+
+
+def test_an_http_port_in_use_changes_nothing(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    other = start_broker("--memory", "--http-port", "0")
+    port = str(other.http).rpartition(":")[2]
+    serve = ("serve", "--port", "0", "--http-port", port, "--log-level", "error")
+    code, out, err = run_command(*serve, "--data-dir", "data", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert f":{port}: the port is in use" in one_line(err)
+    with sqlite3.connect(tmp_path / "data" / "metadata.sqlite") as store:
+        assert store.execute("SELECT count(*) FROM items").fetchone() == (0,)
 
 
 def test_http_serves_health_and_version(start_broker: Callable[..., BrokerProcess]) -> None:
