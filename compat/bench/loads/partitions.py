@@ -6,17 +6,25 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kio.schema.errors import ErrorCode
+from kio.schema.fetch.v12.response import FetchResponse
+from kio.schema.produce.v9.response import ProduceResponse
+
 from compat.bench.batches import batch
 from compat.bench.case import Case
-from compat.bench.raw import fetch_request, produce_request
+from compat.bench.raw import BrokerError, decode, fetch_request, produce_request
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from compat.bench.raw import Connection
     from compat.bench.subjects import Subject
 
 COUNTS = (1, 10, 100, 1000)
 QUICK_COUNTS = (1, 100)
 RECORD = 100
+PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.001
 REPEATS = 20
 ENTRIES = 20_000
 """Partitions named by all requests of one load together, at least."""
@@ -41,11 +49,12 @@ def create(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     del repeats
     before = subject.processes.resident_mb() if subject.processes else 0.0
     begun = time.perf_counter()
-    with subject.cpu() as cpu, subject.topic(count) as topic:
+    with subject.cpu() as cpu, subject.topic(count) as topic, topic.connect() as connection:
+        await_served(connection, topic.name, count)
         seconds = time.perf_counter() - begun
         values = {"create_ms": seconds * 1000}
-        with topic.connect() as connection:
-            connection.ask(produce_to_all(topic.name, count))
+        answer = connection.ask(produce_to_all(topic.name, count))
+        check(parts(decode(ProduceResponse, bytes(answer))))
         if count >= 100 and subject.processes is not None:
             values["kb_each"] = (subject.processes.resident_mb() - before) * 1000 / count
     if cpu:
@@ -56,14 +65,16 @@ def create(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
 def produce(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     """One request with a record for each partition."""
     with subject.topic(count) as topic, topic.connect() as connection:
-        return asked(subject, connection, produce_to_all(topic.name, count), repeats)
+        await_served(connection, topic.name, count)
+        request = produce_to_all(topic.name, count)
+        return asked(subject, connection, request, repeats, ProduceResponse)
 
 
 def fetch(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     """One request that names every partition; none has anything, and it does not wait."""
     with subject.topic(count) as topic, topic.connect() as connection:
-        request = fetch_request(topic.name, list(range(count)), 0, max_wait_ms=0, min_bytes=0)
-        return asked(subject, connection, request, repeats)
+        await_served(connection, topic.name, count)
+        return asked(subject, connection, fetch_all(topic.name, count), repeats, FetchResponse)
 
 
 def produce_to_all(topic: str, count: int) -> bytes:
@@ -71,16 +82,48 @@ def produce_to_all(topic: str, count: int) -> bytes:
     return produce_request({partition: data for partition in range(count)}, topic, -1)
 
 
+def fetch_all(topic: str, count: int) -> bytes:
+    return fetch_request(topic, list(range(count)), 0, max_wait_ms=0, min_bytes=0)
+
+
+def await_served(connection: Connection, topic: str, count: int) -> None:
+    """A broker may tell who leads a partition before it leads it: until then it refuses what it
+    is asked, and that is quickly done."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    request = fetch_all(topic, count)
+    while time.monotonic() < deadline:
+        answered = parts(decode(FetchResponse, bytes(connection.ask(request))))
+        if len(answered) == count and not any(p.error_code.value for p in answered):
+            return
+        time.sleep(POLL_SECONDS)
+    raise BrokerError(f"topic {topic} is not served after {PATIENCE_SECONDS:.0f} s")
+
+
+def parts(response: Any) -> list[Any]:
+    """The answer for each partition of a Fetch or Produce response."""
+    if isinstance(response, FetchResponse):
+        return [part for topic in response.responses for part in topic.partitions]
+    return [part for topic in response.responses for part in topic.partition_responses]
+
+
+def check(answered: list[Any]) -> None:
+    for part in answered:
+        if part.error_code is not ErrorCode.none:
+            raise BrokerError(f"a partition was refused: {part.error_code.name}")
+
+
 def asked(
-    subject: Subject, connection: Connection, request: bytes, repeats: int
+    subject: Subject, connection: Connection, request: bytes, repeats: int, response_type: Any
 ) -> dict[str, float]:
     for _ in range(REPEATS):
-        connection.ask(request)
+        answer = connection.ask(request)
+    check(parts(decode(response_type, bytes(answer))))
     with subject.cpu() as cpu:
         begun = time.perf_counter()
         for _ in range(repeats):
-            connection.ask(request)
+            answer = connection.ask(request)
         seconds = time.perf_counter() - begun
+    check(parts(decode(response_type, bytes(answer))))
     values = {"requests_per_s": repeats / seconds}
     if cpu:
         values["cpu_ms_per_1000"] = cpu[0] * 1e6 / repeats

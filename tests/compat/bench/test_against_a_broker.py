@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kafka.record import MemoryRecords
+from kio.schema.fetch.v12.response import FetchResponse
+from kio.schema.produce.v9.response import ProduceResponse
 
 from compat.bench.batches import batch, payloads
 from compat.bench.cli import main
 from compat.bench.launchers import known_launcher
+from compat.bench.loads.partitions import asked, fetch_all, produce_to_all
 from compat.bench.loads.requests import pipelined_produce, read_back
 from compat.bench.processes import ProcessTree
 from compat.bench.raw import BrokerError, PreparedFetch, create_topic, prepare_produce
@@ -74,6 +77,16 @@ def test_errors_are_seen(broker: Subject) -> None:
             fetch.read(connection.ask(fetch.at(0)))
         with pytest.raises(BrokerError, match="CreateTopics: invalid_partitions"):
             create_topic(connection, "none", 0)
+
+
+def test_what_a_broker_refuses_is_not_measured(broker: Subject) -> None:
+    with broker.topic(2) as topic, topic.connect() as connection:
+        for request, response in (
+            (fetch_all(topic.name, 3), FetchResponse),
+            (produce_to_all(topic.name, 3), ProduceResponse),
+        ):
+            with pytest.raises(BrokerError, match="refused: unknown_topic_or_partition"):
+                asked(broker, connection, request, 1, response)
 
 
 def test_requests_ahead_of_their_answers_are_all_answered(broker: Subject) -> None:
