@@ -9,6 +9,7 @@ field has and that may not be dropped silently is an error.
 
 from __future__ import annotations
 
+from struct import Struct
 from struct import error as StructError
 from sys import modules
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,7 @@ _upgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 _downgrades: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 _restores: dict[type[Message], Callable[[Any, int], Any] | None] = {}
 
+JOIN_BELOW_BYTES = 4 * 1024
 _UNREADABLE = (StructError, IndexError)
 _UNWRITABLE = (StructError, TypeError, AttributeError, UnicodeEncodeError, OverflowError)
 
@@ -43,7 +45,7 @@ def decode(cls: type[M], version: int, data: Buffer, offset: int = 0) -> tuple[M
     try:
         return decoder(view, offset, len(view))
     except _UNREADABLE as error:
-        raise DecodeError(f"{cls.__name__} version {version}: the data ends too soon") from error
+        raise DecodeError(_too_short(cls, version)) from error
 
 
 def decode_exact(cls: type[M], version: int, data: Buffer, offset: int = 0) -> M:
@@ -101,6 +103,61 @@ def encode_response(response: Response, version: int) -> list[Buffer]:
     else:
         downgrade = _shape_change(cls, "downgrade", _downgrades)
     return encode(response if downgrade is None else downgrade(response, version), version)
+
+
+def request_reader(api: Api, version: int) -> Callable[[memoryview, int], Request]:
+    """``decode_request`` for many requests of one API in one version."""
+    cls = api.request
+    decoder = _decoders.get((cls, version)) or _decoder(cls, version)
+    upgrade = _shape_change(cls, "upgrade", _upgrades)
+
+    def read(data: memoryview, offset: int) -> Request:
+        try:
+            request, _ = decoder(data, offset, len(data))
+        except _UNREADABLE as error:
+            raise DecodeError(_too_short(cls, version)) from error
+        if upgrade is not None:
+            request = upgrade(request, version)
+        return request  # type: ignore[no-any-return]
+
+    return read
+
+
+def response_writer(api: Api, version: int) -> Callable[[Response, int], list[Buffer]]:
+    """Makes whole frames of the responses of one API in one version: size, header, body. The
+    function takes the correlation id as well. What is small is one buffer."""
+    cls = api.response
+    encoder = _encoders.get((cls, version)) or _encoder(cls, version)
+    downgrade = _shape_change(cls, "downgrade", _downgrades)
+    flexible = version >= api.flexible_responses_since
+    head = Struct(">iix" if flexible else ">ii")
+    pack, behind_size = head.pack, head.size - 4
+
+    def write(response: Response, correlation_id: int) -> list[Buffer]:
+        done: list[Buffer] = []
+        parts: list[Buffer] = []
+        try:
+            if downgrade is not None:
+                response = downgrade(response, version)
+            encoder(response, done, parts)
+            if done:
+                if parts:
+                    done.append(b"".join(parts))
+                return [pack(sum(map(len, done)) + behind_size, correlation_id), *done]
+            body = b"".join(parts)
+        except EncodeError as error:
+            raise EncodeError(f"{cls.__name__} version {version}: {error}") from None
+        except _UNWRITABLE as error:
+            raise EncodeError(f"{cls.__name__} version {version}: {error}") from error
+        size = len(body)
+        start = pack(size + behind_size, correlation_id)
+        return [start + body] if size < JOIN_BELOW_BYTES else [start, body]
+
+    return write
+
+
+def _too_short(cls: type[Message], version: int) -> str:
+    return f"{cls.__name__} version {version}: the data ends too soon"
 
 
 def _decoder(cls: type[Message], version: int) -> Decoder:

@@ -14,16 +14,14 @@ byte budget of a turn.
 from __future__ import annotations
 
 from collections import deque
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from pykbroker.handlers.api import HANDLERS, CloseConnection, Connection, Context
-from pykbroker.handlers.registry import SERVED, handler
+from pykbroker.handlers.api import CloseConnection, Connection, Context
+from pykbroker.handlers.registry import Heading
 from pykbroker.log import DEBUG, get_logger
 from pykbroker.runtime.waiters import Deferral
 from pykbroker.state.errors import KafkaError
-from wire.apis import API_BY_KEY, ApiKey
-from wire.codec import decode_request, encode_response
+from wire.apis import API_BY_KEY
 from wire.errors import DecodeError, EncodeError, ErrorCode
 from wire.frame import FrameError, FrameReader, request_header
 from wire.schema import Response
@@ -32,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pykbroker.handlers.connections import Connections
+    from pykbroker.handlers.registry import Route
     from pykbroker.ports import Peer, TimerHandle, Transport
     from pykbroker.runtime.request_counts import RequestTiming
     from pykbroker.runtime.services import Services
+    from wire.frame import RequestHeader
     from wire.schema import Buffer, Request
 
 logger = get_logger("pykbroker.handlers.connection")
@@ -43,9 +43,6 @@ PIPELINE_LIMIT = 128
 """Unanswered requests of one connection; Kafka's clients keep five to a hundred in flight."""
 UNSENT_LIMIT_BYTES = 4 * 1024 * 1024
 FLUSH_FROM_BYTES = 256 * 1024
-JOIN_BELOW_BYTES = 4 * 1024
-_HEAD = Struct(">ii")
-_FLEXIBLE_HEAD = Struct(">iiB")
 
 
 class ListenerCounts:
@@ -60,9 +57,10 @@ class ListenerCounts:
 class Slot:
     """A place in the line of responses. ``buffers`` is None until its response is there."""
 
-    __slots__ = ("buffers", "context", "deferral", "request_bytes")
+    __slots__ = ("buffers", "context", "deferral", "request_bytes", "route")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, route: Route, context: Context) -> None:
+        self.route = route
         self.context = context
         self.buffers: list[Buffer] | None = None
         self.deferral: Deferral[Any] | None = None
@@ -92,6 +90,8 @@ class ClientConnection:
         self._table = table
         self._counts = counts
         self._left_untimed = table.requests.times.left
+        self._heading: Heading | None = None
+        """That of the last request."""
         self._transport = transport
         self._reader = FrameReader(table.max_request_bytes)
         self._frames: deque[memoryview] = deque()
@@ -232,55 +232,53 @@ class ClientConnection:
             self._transport.resume_reading()
 
     def _handle(self, frame: memoryview) -> None:
-        try:
-            header, offset = request_header(frame)
-            api = API_BY_KEY.get(header.api_key)
-            if (
-                api is None
-                or header.api_key not in SERVED
-                or not (
-                    # What only brokers ask is not advertised, and served where brokers connect.
-                    api.is_client_facing or self._table.is_privileged(self.client.peer.listener)
+        heading = self._heading
+        correlation_id = None if heading is None else heading.correlation_id(frame)
+        if heading is None or correlation_id is None:
+            try:
+                header, body_at = request_header(frame)
+                peer = self.client.peer
+                is_privileged = self._table.is_privileged(peer.listener)
+                found = self._table.routes.find(
+                    header.api_key, header.api_version, is_privileged=is_privileged
                 )
-            ):
-                raise DecodeError(f"API {header.api_key} is not served")
-            known = api.min_version <= header.api_version <= api.max_version
-            if not known and header.api_key != ApiKey.API_VERSIONS:
-                raise DecodeError(f"{api.name} version {header.api_version} is not served")
-        except DecodeError as error:
-            self._refuse("request refused", error)
-            return
+            except DecodeError as error:
+                self._refuse("request refused", error)
+                return
+            if found is None:
+                self._answer_unknown_api_versions(header, len(frame))
+                return
+            correlation_id = header.correlation_id
+            heading = self._heading = Heading(found, header, frame, body_at)
+        route = heading.route
         context = Context(
             self._broker,
             self.client,
-            header.api_key,
-            header.api_version,
-            header.client_id,
-            header.correlation_id,
+            route.api_key,
+            route.version,
+            heading.client_id,
+            correlation_id,
             self.last_active_ms,
             len(frame),
         )
-        if not known:
-            self._answer_unknown_api_versions(context)
-            return
         left = self._left_untimed
-        left[header.api_key] = until_timed = left[header.api_key] - 1
+        left[route.api_key] = until_timed = left[route.api_key] - 1
         if until_timed <= 0:
             now_ns = self._broker.clock.monotonic_ns()
             times = self._table.requests.times
-            context.timing = times.begin(header.api_key, self._read_ns, now_ns)
+            context.timing = times.begin(route.api_key, self._read_ns, now_ns)
         try:
-            request = decode_request(api, header.api_version, frame, offset)
+            request = route.read(frame, heading.body_at)
         except DecodeError as error:
-            self._refuse(f"{api.name} refused", error)
+            self._refuse(f"{route.api.name} refused", error)
             return
-        self._dispatch(request, context)
+        self._dispatch(route, request, context)
 
-    def _dispatch(self, request: Request, context: Context) -> None:
+    def _dispatch(self, route: Route, request: Request, context: Context) -> None:
         broker = self._broker
         begun_ns = broker.clock.monotonic_ns() if broker.quotas.measures_time else 0
         try:
-            answer = (HANDLERS.get(context.api_key) or handler(context.api_key))(request, context)
+            answer = route.handle(request, context)
         except CloseConnection:
             self._end()
             return
@@ -289,16 +287,16 @@ class ClientConnection:
         if begun_ns:
             context.busy_ns = broker.clock.monotonic_ns() - begun_ns
         if isinstance(answer, Response):
-            buffers = self._written(context, answer)
+            buffers = self._written(route, context, answer)
             if not self._slots:
                 self._out += buffers
                 if context.timing is not None:
                     self._timed.append(context)
                 return
-            slot = Slot(context)
+            slot = Slot(route, context)
             slot.buffers = buffers
         elif answer is None:
-            self._table.requests.asked(context.api_key, context.api_version, context.is_exempt)
+            route.answered.count += 1
             throttle_ms = broker.quotas.request_done(context, None)
             if context.timing is not None:
                 self._ready(context.timing, throttle_ms)
@@ -307,7 +305,7 @@ class ClientConnection:
                 self._mute(throttle_ms)
             return
         else:
-            slot = Slot(context)
+            slot = Slot(route, context)
             if context.timing is not None:
                 context.timing.handled_ns = broker.clock.monotonic_ns()
             if isinstance(answer, Deferral):
@@ -324,7 +322,7 @@ class ClientConnection:
         slot.deferral = None
         if not self._open:
             return
-        slot.buffers = [] if response is None else self._written(slot.context, response)
+        slot.buffers = [] if response is None else self._written(slot.route, slot.context, response)
         if not self._in_turn:
             self._turn()
 
@@ -350,13 +348,15 @@ class ClientConnection:
         )
         return error_response(request, ErrorCode.UNKNOWN_SERVER_ERROR, None, context.api_version)
 
-    def _written(self, context: Context, response: Response) -> list[Buffer]:
-        throttle_ms = self._broker.quotas.request_done(context, response)
-        self._table.requests.answered(
-            context.api_key, context.api_version, context.is_exempt, response
-        )
+    def _written(self, route: Route, context: Context, response: Response) -> list[Buffer]:
+        quotas = self._broker.quotas
+        throttle_ms = quotas.request_done(context, response) if quotas.active else 0
+        answered = route.answered
+        if context.is_exempt:
+            answered = self._table.requests.of(route.api_key, route.version, is_broker=True)
+        answered.note(response, answered)
         try:
-            body = encode_response(response, context.api_version)
+            buffers = route.write(response, context.correlation_id)
         except EncodeError as error:
             # A defect of ours. The client cannot be answered; it shall not wait either.
             logger.error("response cannot be written", client_id=context.client_id, error=error)
@@ -364,16 +364,10 @@ class ClientConnection:
             return []
         if throttle_ms > 0:
             self._mute(throttle_ms)
-        size = sum(map(len, body))
-        # Size, response header, body.
-        if context.api_version >= API_BY_KEY[context.api_key].flexible_responses_since:
-            head = _FLEXIBLE_HEAD.pack(size + 5, context.correlation_id, 0)
-        else:
-            head = _HEAD.pack(size + 4, context.correlation_id)
-        self._answered_bytes += size + len(head)
+        self._answered_bytes += len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         if context.timing is not None:
             self._ready(context.timing, throttle_ms)
-        return [head + body[0]] if size < JOIN_BELOW_BYTES and len(body) == 1 else [head, *body]
+        return buffers
 
     def _mute(self, throttle_ms: int) -> None:
         """KIP-219: the answer leaves at once, then the channel is silent for the throttle time,
@@ -424,13 +418,24 @@ class ClientConnection:
                     timing, context.request_bytes, begun_ns, now_ns, is_broker=context.is_exempt
                 )
 
-    def _answer_unknown_api_versions(self, context: Context) -> None:
+    def _answer_unknown_api_versions(self, header: RequestHeader, size: int) -> None:
         """KIP-511: version 0, UNSUPPORTED_VERSION, and the one range the client then needs."""
         from pykbroker.handlers.api_versions import unsupported_version_response
 
-        context.api_version = 0
-        slot = Slot(context)
-        slot.buffers = self._written(context, unsupported_version_response())
+        route = self._table.routes.find(header.api_key, 0, is_privileged=False)
+        assert route is not None
+        context = Context(
+            self._broker,
+            self.client,
+            header.api_key,
+            0,
+            header.client_id,
+            header.correlation_id,
+            self.last_active_ms,
+            size,
+        )
+        slot = Slot(route, context)
+        slot.buffers = self._written(route, context, unsupported_version_response())
         self._slots.append(slot)
         self._table.hold(slot.request_bytes)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pykbroker.handlers.admission import Admissions
 from pykbroker.handlers.connection import ClientConnection, ListenerCounts
+from pykbroker.handlers.registry import Routes
 from pykbroker.runtime.request_counts import RequestCounts
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Connections:
         self.refused = 0
         self.listeners: dict[str, ListenerCounts] = {}
         self.requests = RequestCounts()
+        self.routes = Routes(self.requests)
         self.admissions = Admissions(broker)
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """What requests of each API count: how many, with which error codes, how long, how large.
 
-Errors are counted for every answer, so that has to be cheap: one dictionary for the request, and
-for each class of response a walk over those of its parts that have an error code.
+Errors are counted for every answer, so that has to be cheap: whoever answers keeps the counters of
+an API and version at hand, and a response is walked where its class has error codes, nowhere else.
 
 Timing a request costs a tenth of a small one, so of an API that is asked often only some are
 timed: between 50 and 200 a second, each with the weight of those that it stands for. Quantiles are
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wire.schema import Response, Struct
+
+    Note = Callable[[Any, "Answered"], None]
 
 SOON_NS, LATE_NS = 5_000_000, 20_000_000
 MAX_STRIDE = 256
@@ -111,13 +113,19 @@ class RequestTimes:
 class Answered:
     """The requests of one API and version; those of other brokers are told apart."""
 
-    __slots__ = ("count", "errors", "walk")
+    __slots__ = ("_refused", "_told_none", "count", "note")
 
-    def __init__(self) -> None:
+    def __init__(self, api_key: int) -> None:
         self.count = 0
-        self.errors: dict[int, int] = {}
+        self._told_none = 0
+        self._refused: dict[int, int] = {}
+        self.note = _note(API_BY_KEY[api_key].response)
+        """Call it with a response and with this: it counts both."""
+
+    @property
+    def errors(self) -> dict[int, int]:
         """How often each code was told, NONE included: a response may tell many."""
-        self.walk: Callable[[Any, dict[int, int]], None] | None = None
+        return {0: self._told_none, **self._refused} if self._told_none else self._refused
 
 
 class RequestCounts:
@@ -126,34 +134,30 @@ class RequestCounts:
         """By API key, version, and whether it was another broker's fetch."""
         self.times = RequestTimes()
 
-    def asked(self, api_key: int, version: int, is_broker: bool) -> None:
-        """And never answered."""
+    def of(self, api_key: int, version: int, *, is_broker: bool = False) -> Answered:
         key = (api_key, version, is_broker)
         answered = self.answers.get(key)
         if answered is None:
-            answered = self.answers[key] = Answered()
-        answered.count += 1
-
-    def answered(self, api_key: int, version: int, is_broker: bool, response: Response) -> None:
-        answered = self.answers.get((api_key, version, is_broker))
-        if answered is None:
-            answered = self.answers[api_key, version, is_broker] = Answered()
-        answered.count += 1
-        walk = answered.walk
-        if walk is None:
-            walk = answered.walk = _walk(type(response)) or _nothing
-        walk(response, answered.errors)
+            answered = self.answers[key] = Answered(api_key)
+        return answered
 
 
-def _walk(cls: type[Struct]) -> Callable[[Any, dict[int, int]], None] | None:
-    """None where nothing in it has an error code. Made as straight code, as codecs are: to ask each
-    field whether there is one takes ten times as long."""
-    body = _lines(cls, "part", "    ")
-    if not body:
-        return None
-    scope: dict[str, Any] = {}
-    exec("\n".join(["def count(part, errors):", *body]), scope)
-    return scope["count"]  # type: ignore[no-any-return]
+_notes: dict[type[Response], Note] = {}
+
+
+def _note(cls: type[Response]) -> Note:
+    """Made as straight code, as codecs are: to ask each field whether there is an error code takes
+    ten times as long. Nearly always the code is NONE, which is counted without a look-up."""
+    made = _notes.get(cls)
+    if made is None:
+        body = ["to.count += 1"]
+        lines = _lines(cls, "part", "")
+        if lines:
+            body += ["none = 0", *lines, "to._told_none += none"]
+        scope: dict[str, Any] = {}
+        exec("\n    ".join(["def note(part, to):", *body]), scope)
+        made = _notes[cls] = scope["note"]
+    return made
 
 
 def _lines(cls: type[Struct], part: str, indent: str) -> list[str]:
@@ -161,8 +165,11 @@ def _lines(cls: type[Struct], part: str, indent: str) -> list[str]:
     lines: list[str] = []
     for field in fields_of(cls):
         if field.name == "error_code":
-            lines.append(f"{indent}code = {part}.error_code")
-            lines.append(f"{indent}errors[code] = errors.get(code, 0) + 1")
+            lines += [
+                f"{indent}code = {part}.error_code",
+                f"{indent}if code: to._refused[code] = to._refused.get(code, 0) + 1",
+                f"{indent}else: none += 1",
+            ]
         elif field.is_array and not isinstance(field.type, str):
             inner = f"{part}_{field.name}"
             nested = _lines(field.type, inner, f"{indent}    ")
@@ -170,7 +177,3 @@ def _lines(cls: type[Struct], part: str, indent: str) -> list[str]:
                 lines.append(f"{indent}for {inner} in {part}.{field.name} or ():")
                 lines += nested
     return lines
-
-
-def _nothing(_part: Any, _errors: dict[int, int]) -> None:
-    pass

@@ -35,14 +35,16 @@ COUNTING: dict[str, Sequence[str]] = {
         "self._counts.requests += len(frames)",
         "self._counts.bytes_out += size",
         "left = self._left_untimed\n",
-        "left[header.api_key] = until_timed = left[header.api_key] - 1",
+        "left[route.api_key] = until_timed = left[route.api_key] - 1",
         "if until_timed <= 0:\n"
         "            now_ns = self._broker.clock.monotonic_ns()\n"
         "            times = self._table.requests.times\n"
-        "            context.timing = times.begin(header.api_key, self._read_ns, now_ns)",
-        "self._table.requests.answered(\n"
-        "            context.api_key, context.api_version, context.is_exempt, response\n"
-        "        )",
+        "            context.timing = times.begin(route.api_key, self._read_ns, now_ns)",
+        "answered = route.answered\n"
+        "        if context.is_exempt:\n"
+        "            answered = self._table.requests.of("
+        "route.api_key, route.version, is_broker=True)\n"
+        "        answered.note(response, answered)",
     ),
     "pykbroker.runtime.partition": (
         "traffic.produces += 1",

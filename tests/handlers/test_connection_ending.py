@@ -109,6 +109,7 @@ def test_a_frame_is_not_late_while_nothing_is_read(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throttles = [2 * FRAME_COMPLETION_MS, 0]
+    monkeypatch.setattr(scene.broker.quotas, "active", True)
     monkeypatch.setattr(scene.broker.quotas, "request_done", lambda *_: throttles.pop(0))
     scene.client.send_bytes(api_versions() + api_versions()[:5])
     scene.broker.clock.advance(2 * FRAME_COMPLETION_MS)
@@ -124,6 +125,7 @@ def test_of_two_throttle_times_the_one_that_ends_later_counts(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, handle_by: Callable[[Any], None]
 ) -> None:
     throttles = [5_000, 1_000, 6_000]
+    monkeypatch.setattr(scene.broker.quotas, "active", True)
     monkeypatch.setattr(scene.broker.quotas, "request_done", lambda *_: throttles.pop(0))
     handle_by(scene.defer)
     scene.client.send_bytes(api_versions() * 3)
@@ -140,6 +142,7 @@ def test_a_shorter_throttle_time_does_not_end_a_longer_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, handle_by: Callable[[Any], None]
 ) -> None:
     throttles = [5_000, 1_000]
+    monkeypatch.setattr(scene.broker.quotas, "active", True)
     monkeypatch.setattr(scene.broker.quotas, "request_done", lambda *_: throttles.pop(0))
     handle_by(scene.defer)
     scene.client.send_bytes(api_versions() * 2)

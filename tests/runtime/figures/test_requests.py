@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pykbroker.runtime.figures.requests import request_samples
@@ -25,12 +27,18 @@ def produced(*codes: int) -> ProduceResponse:
     return ProduceResponse(responses=[TopicProduceResponse(partition_responses=parts)])
 
 
+def answer(counts: RequestCounts, key: int, version: int, is_broker: bool, response: Any) -> None:
+    answered = counts.of(key, version, is_broker=is_broker)
+    answered.note(response, answered)
+
+
 def test_each_code_of_a_response_counts() -> None:
     counts = RequestCounts()
     refused = ErrorCode.NOT_LEADER_OR_FOLLOWER
-    counts.answered(ApiKey.PRODUCE, 9, False, produced(0, 0, refused))
-    counts.answered(ApiKey.PRODUCE, 9, False, produced(refused))
-    counts.asked(ApiKey.PRODUCE, 8, False)
+    answer(counts, ApiKey.PRODUCE, 9, False, produced(0, 0, refused))
+    answer(counts, ApiKey.PRODUCE, 9, False, produced(refused))
+    counts.of(ApiKey.PRODUCE, 8).count += 1
+    counts.of(ApiKey.PRODUCE, 7)  # nothing of that yet
     told = [sample for sample in request_samples(counts) if sample is not None]
     assert {sample for sample in told if sample[0].endswith("_total")} == {
         (f"{NAME}requests_total", ("Produce", "9"), 2),
@@ -44,8 +52,8 @@ def test_fetches_of_consumers_and_followers_are_told_apart() -> None:
     counts = RequestCounts()
     data = PartitionData(error_code=ErrorCode.OFFSET_OUT_OF_RANGE)
     response = FetchResponse(responses=[FetchableTopicResponse(partitions=[data])])
-    counts.answered(ApiKey.FETCH, 12, False, response)
-    counts.answered(ApiKey.FETCH, 12, True, response)
+    answer(counts, ApiKey.FETCH, 12, False, response)
+    answer(counts, ApiKey.FETCH, 12, True, response)
     found = [sample for sample in request_samples(counts) if sample is not None]
     requests = [
         (labels[0], value) for name, labels, value in found if name.endswith("requests_total")
@@ -57,7 +65,7 @@ def test_fetches_of_consumers_and_followers_are_told_apart() -> None:
 def test_every_time_is_counted_for_every_request() -> None:
     counts = RequestCounts()
     for version in (8, 9, 9):
-        counts.answered(ApiKey.PRODUCE, version, False, produced(0))
+        answer(counts, ApiKey.PRODUCE, version, False, produced(0))
     told = {sample[0]: sample[1:] for sample in request_samples(counts) if sample is not None}
     names = [name for name in FAMILIES if name.startswith(NAME) and name.endswith("_count")]
     assert len(names) == 8
@@ -69,7 +77,7 @@ def test_every_time_is_counted_for_every_request() -> None:
 def test_the_codes_of_every_response_can_be_counted(api: Api) -> None:
     """The top-level one where there is one, and none of lists that are null or empty."""
     counts = RequestCounts()
-    counts.answered(api.key, api.max_version, False, api.response())
+    answer(counts, api.key, api.max_version, False, api.response())
     [answered] = counts.answers.values()
     has_code = any(field.name == "error_code" for field in fields_of(api.response))
     assert sum(answered.errors.values()) == has_code
