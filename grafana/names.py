@@ -29,15 +29,12 @@ _SOFTWARE = (
     f"{_OURS}clientsoftwarename_(.+)_clientsoftwareversion_(.+)_listener_(.+)"
     "_networkprocessor_0_connections"
 )
-_IDLE = (
-    "clamp_min(1 - rate(process_cpu_seconds_total[1m]), 0)"
-    " and on (job, instance) pykbroker_build_info"
-)
+_IDLE = "pykbroker_event_loop_idle_ratio"
 
 _HEAD = """\
 # Made by `python -m grafana`: our metrics under the names that other rules of the JMX exporter give
 # them, for dashboards that were made for those, and for nothing else. There are no threads for the
-# network and handlers: their idle share is what is left of the one core that the event loop uses.
+# network and handlers: one event loop does the work of both, and its idle share stands for theirs.
 groups:
 """
 

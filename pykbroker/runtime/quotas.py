@@ -104,8 +104,6 @@ class Quotas:
         self.active = False
         self.measures_time = False
         """Whether the connection must measure how long requests keep the broker busy."""
-        self.throttled = {"produce": 0, "fetch": 0, "request": 0, "controller_mutation": 0}
-        """How often a client was throttled, for metrics."""
 
     def apply(self, delta: MetadataDelta) -> None:
         """Subscribe this to the metadata images."""
@@ -149,15 +147,20 @@ class Quotas:
     def record_produce(self, user: str, client_id: str, size: int, now_ms: int) -> int:
         if not self.produce.limits:
             return 0
-        return self._counted("produce", self.produce.record(user, client_id, size, now_ms))
+        throttle_ms = self.produce.record(user, client_id, size, now_ms)
+        if throttle_ms > 0:
+            self.produce.throttled(user, client_id, throttle_ms, now_ms)
+        return throttle_ms
 
     def record_request(self, user: str, client_id: str, busy_ns: int, now_ms: int) -> int:
         """Never more than one window: a percentage cannot be owed for longer."""
         if not self.request.limits:
             return 0
         used = busy_ns * _PERCENT_PER_NANOSECOND
-        throttle_ms = self.request.record(user, client_id, used, now_ms)
-        return self._counted("request", min(throttle_ms, self._window_ms))
+        throttle_ms = min(self.request.record(user, client_id, used, now_ms), self._window_ms)
+        if throttle_ms > 0:
+            self.request.throttled(user, client_id, throttle_ms, now_ms)
+        return throttle_ms
 
     def record_fetch(self, context: Context, size: int) -> int:
         """For a consumer's fetch, with the bytes it is about to be sent.
@@ -171,7 +174,8 @@ class Quotas:
         throttle_ms = self.fetch.record(user, client_id, size, now_ms)
         if throttle_ms > 0:
             self.fetch.unrecord(user, client_id, size, now_ms)
-        return self._counted("fetch", throttle_ms)
+            self.fetch.throttled(user, client_id, throttle_ms, now_ms)
+        return throttle_ms
 
     def max_fetch_bytes(self, context: Context, wanted: int) -> int:
         """No more than fits the consumer's quota window, or it could never be sent."""
@@ -189,13 +193,7 @@ class Quotas:
             return 0
         user, client_id = _client(context)
         now_ms = self._clock.monotonic_ms()
-        throttle_ms = self.mutation.record(user, client_id, permits, now_ms, strict=strict)
-        return self._counted("controller_mutation", throttle_ms)
-
-    def _counted(self, kind: str, throttle_ms: int) -> int:
-        if throttle_ms > 0:
-            self.throttled[kind] += 1
-        return throttle_ms
+        return self.mutation.record(user, client_id, permits, now_ms, strict=strict)
 
 
 class ControllerMutation:

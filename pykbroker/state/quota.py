@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pykbroker.state.controller.image import QuotaEntity
 
@@ -31,6 +31,9 @@ _ABSENT: Final = object()
 """This part is not in the entity; None in its place is the default entity."""
 _KNOWN_LIMIT = 10_000
 """Clients whose quota, and buckets that, are remembered before the idle ones go."""
+_TOLD_MS = 3_600_000
+"""A client's figures are told for so long after its last request, as Kafka's are."""
+_LONG_AGO_MS = -(2**62)
 
 
 class Applied(NamedTuple):
@@ -100,13 +103,15 @@ class _Sample:
 class Rate:
     """Per second, as Kafka's Rate over a windowed sum. Values below zero take back."""
 
-    __slots__ = ("_current", "_sample_list", "samples", "window_ms")
+    __slots__ = ("_current", "_sample_list", "recorded_ms", "samples", "window_ms")
 
     def __init__(self, samples: int, window_ms: int) -> None:
         self.samples = samples
         self.window_ms = window_ms
         self._sample_list: list[_Sample] = []
         self._current = 0
+        self.recorded_ms = _LONG_AGO_MS
+        """The last time. Samples do not tell: to measure begins them anew."""
 
     def record(self, value: float, now_ms: int) -> None:
         if not self._sample_list:
@@ -115,7 +120,7 @@ class Rate:
         if now_ms - sample.start_ms >= self.window_ms:
             sample = self._advance(now_ms)
         sample.value += value
-        sample.last_ms = now_ms
+        sample.last_ms = self.recorded_ms = now_ms
 
     def _advance(self, now_ms: int) -> _Sample:
         """One more sample than counts, for the one that overlaps the beginning."""
@@ -128,7 +133,12 @@ class Rate:
 
     def measure(self, now_ms: int) -> float:
         elapsed_ms = self.elapsed_ms(now_ms)
-        return sum(sample.value for sample in self._sample_list) * 1000 / elapsed_ms
+        return self.total(now_ms) * 1000 / elapsed_ms
+
+    def total(self, now_ms: int) -> float:
+        """Of the samples that count."""
+        self._purge(now_ms)
+        return sum(sample.value for sample in self._sample_list)
 
     def elapsed_ms(self, now_ms: int) -> int:
         """What the sum is divided by."""
@@ -158,8 +168,37 @@ class Rate:
 
     def is_idle(self, now_ms: int) -> bool:
         """Nothing counts any more: a new one would say the same."""
-        age_ms = self.samples * self.window_ms
-        return all(now_ms - sample.last_ms >= age_ms for sample in self._sample_list)
+        return now_ms - self.recorded_ms >= self.samples * self.window_ms
+
+
+class Average:
+    """Of what was recorded in the windows that count; 0 where nothing was."""
+
+    __slots__ = ("_count", "_sum")
+
+    def __init__(self, samples: int, window_ms: int) -> None:
+        self._sum = Rate(samples, window_ms)
+        self._count = Rate(samples, window_ms)
+
+    def record(self, value: float, now_ms: int) -> None:
+        self._sum.record(value, now_ms)
+        self._count.record(1, now_ms)
+
+    def measure(self, now_ms: int) -> float:
+        count = self._count.total(now_ms)
+        return self._sum.total(now_ms) / count if count else 0.0
+
+
+class Used(NamedTuple):
+    """What those who share a bucket use of their quota."""
+
+    user: str
+    client_id: str
+    """Either may be empty: then it is for any."""
+    rate: float
+    """Per second, in the quota's unit."""
+    throttle_ms: float
+    """How long they were throttled, each time, on average."""
 
 
 class TokenBucket:
@@ -202,13 +241,19 @@ class RateQuota:
         self._samples = samples
         self._window_ms = window_ms
         self._rates: dict[tuple[str | None, str | None], Rate] = {}
+        self._throttled: dict[tuple[str | None, str | None], Average] = {}
+        """Of the same buckets, those who were."""
         self.limits = Limits({}, key)
 
     def update(self, quotas: Mapping[QuotaEntity, Mapping[str, float]]) -> None:
         """Rates go on as measured; clients without a quota now are forgotten."""
         self.limits = Limits(quotas, self.key)
-        if not self.limits:
-            self._rates.clear()
+        self._rates = {bucket: r for bucket, r in self._rates.items() if self._is_limited(*bucket)}
+        self._throttled = {b: a for b, a in self._throttled.items() if b in self._rates}
+
+    def _is_limited(self, user: str | None, client_id: str | None) -> bool:
+        applied = self.limits.find(user or "", client_id or "")
+        return applied is not None and applied.bucket == (user, client_id)
 
     def record(self, user: str, client_id: str, value: float, now_ms: int) -> int:
         """How long the client must be throttled; 0 within its quota or without one."""
@@ -231,15 +276,31 @@ class RateQuota:
             return None
         return applied.limit * (self._samples - 1) * self._window_ms / 1000
 
-    def rates(self, now_ms: int) -> dict[tuple[str | None, str | None], float]:
-        """What is measured now, by bucket."""
-        return {bucket: rate.measure(now_ms) for bucket, rate in self._rates.items()}
+    def throttled(self, user: str, client_id: str, throttle_ms: int, now_ms: int) -> None:
+        """Tell of it: what ``record`` returned, or less."""
+        applied = self.limits.find(user, client_id)
+        if applied is not None:
+            average = self._throttled.get(applied.bucket)
+            if average is None:
+                average = Average(self._samples, self._window_ms)
+                self._throttled[applied.bucket] = average
+            average.record(throttle_ms, now_ms)
+
+    def used(self, now_ms: int) -> Iterator[Used]:
+        """By bucket, of those that were heard of lately."""
+        for bucket, rate in list(self._rates.items()):
+            if now_ms - rate.recorded_ms < _TOLD_MS:
+                average = self._throttled.get(bucket)
+                throttle_ms = 0.0 if average is None else average.measure(now_ms)
+                user, client_id = bucket
+                yield Used(user or "", client_id or "", rate.measure(now_ms), throttle_ms)
 
     def _rate(self, bucket: tuple[str | None, str | None], now_ms: int) -> Rate:
         rate = self._rates.get(bucket)
         if rate is None:
             if len(self._rates) >= _KNOWN_LIMIT:
                 self._rates = {b: r for b, r in self._rates.items() if not r.is_idle(now_ms)}
+                self._throttled = {b: a for b, a in self._throttled.items() if b in self._rates}
             rate = self._rates[bucket] = Rate(self._samples, self._window_ms)
         return rate
 

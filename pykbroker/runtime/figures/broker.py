@@ -11,6 +11,7 @@ from pykbroker import __version__
 from pykbroker.runtime.figures.cluster import cluster_samples
 from pykbroker.runtime.figures.groups import coordinator_totals, group_samples
 from pykbroker.runtime.figures.partitions import partition_samples, traffic_samples
+from pykbroker.runtime.figures.quotas import quota_samples
 from pykbroker.runtime.figures.rates import EVERY_MS, Rates
 from pykbroker.runtime.figures.replication import fetch_totals, replication_samples
 from pykbroker.runtime.figures.requests import request_samples
@@ -89,6 +90,7 @@ def samples(
         socket_samples(clients, rates, now_ms),
         request_samples(clients.requests),
         _waiting(broker),
+        quota_samples(broker.quotas, now_ms),
         replication_samples(broker, rates),
         storage_samples(broker.replicas.logs),
         cluster_samples(broker),

@@ -17,6 +17,8 @@ OWN = (
     "kafka_log_logcleanermanager_time_since_last_run_ms",
 )
 """Not among the facts about the usual exporters."""
+QUOTAS = ("kafka_server_produce_", "kafka_server_fetch_", "kafka_server_request_")
+"""As the rules of jmx-monitoring-stacks have them: the usual ones make names of clients."""
 LISTENER = "kafka_server_socket_server_metrics_listener_{listener}_networkprocessor_0_"
 
 WITHOUT_MEANING = {
@@ -55,14 +57,17 @@ WITHOUT_MEANING = {
 }
 """By the beginnings of their names."""
 
+_OF_CLIENTS = "its name is made of values; see"
 LEFT_OUT = {
     "kafka_network_requestmetrics_deprecatedrequests": "its labels are made of values; "
     "kafka_network_requestmetrics_requests_total tells the versions",
     "kafka_server_fetcherstats_": "its labels are named after a thread; "
     "kafka_server_brokertopicmetrics_replicationbytesin_total tells the bytes",
-    "kafka_server_produce_": "a name for each client has no bound",
-    "kafka_server_fetch_": "a name for each client has no bound",
-    "kafka_server_request_": "a name for each client has no bound",
+    "kafka_server_produce_user_": f"{_OF_CLIENTS} kafka_server_produce_byte_rate",
+    "kafka_server_produce_client_id_": f"{_OF_CLIENTS} kafka_server_produce_byte_rate",
+    "kafka_server_fetch_user_": f"{_OF_CLIENTS} kafka_server_fetch_byte_rate",
+    "kafka_server_fetch_client_id_": f"{_OF_CLIENTS} kafka_server_fetch_byte_rate",
+    "kafka_server_request_user_": f"{_OF_CLIENTS} kafka_server_request_request_time",
 }
 """They would have a meaning."""
 
@@ -84,15 +89,17 @@ def page() -> str:
             "",
             "Made by `python -m pykbroker.runtime.figures.listing docs`. Served with `--http-port`",
             "under `/metrics`, beside the process's own figures (`process_*`). Names, types and",
-            "labels are those of the usual JMX exporter rules for Kafka, and of kafka_exporter.",
+            "labels are those of the usual JMX exporter rules for Kafka, and of kafka_exporter;",
+            "those of clients' quotas are of the rules in jmx-monitoring-stacks.",
             "",
             "| name | type | labels | meaning |",
             "| --- | --- | --- | --- |",
             *rows,
             "",
             "A label in brackets: there is a series without it as well. At most 10,000 partitions,",
-            "topics and groups and 20,000 committed offsets have series of their own;",
-            "`pykbroker_metrics_left_out` counts the others. Quantiles are over the last five",
+            "topics and groups, 20,000 committed offsets and 1,000 clients with a quota have",
+            "series of their own; `pykbroker_metrics_left_out` counts the others. Clients without",
+            "a quota have none: their names have no bound. Quantiles are over the last five",
             "minutes in which the API was asked, of some of the requests where there are many, and",
             "right to 3 %. Counters that do not end in `_total` have no type on the page.",
             "",

@@ -23,7 +23,7 @@ pykbroker_event_loop_lag_max_seconds gauge -: How late the latest timer of the l
 pykbroker_log_directory_total_bytes gauge logDirectory: Bytes of the volume that the log directory is on.
 pykbroker_log_directory_usable_bytes gauge logDirectory: Bytes that are free there for the broker.
 pykbroker_event_loop_idle_ratio gauge -: Share of the last minute in which the event loop had nothing to do, 0 to 1.
-pykbroker_metrics_left_out gauge -: Partitions, topics, groups and committed offsets beyond what one page holds.
+pykbroker_metrics_left_out gauge -: Partitions, topics, groups, committed offsets and clients with a quota beyond what one page holds.
 pykbroker_connections_refused_total counter -: Connections closed because their client broke the protocol.
 
 kafka_server_brokertopicmetrics_messagesin_total counter [topic]: Records appended.
@@ -62,6 +62,12 @@ kafka_server_replicafetchermanager_failedpartitionscount gauge clientId: Followe
 kafka_server_fetcherlagmetrics_consumerlag gauge clientId,topic,partition: Records that a followed partition is behind its leader.
 kafka_server_leaderreplication_byte_rate gauge -: Bytes per second sent of throttled partitions.
 kafka_server_followerreplication_byte_rate gauge -: Bytes per second fetched of throttled partitions.
+kafka_server_produce_byte_rate gauge user,client_id: Bytes per second of produce requests, of clients with a quota for them.
+kafka_server_produce_throttle_time gauge user,client_id: Milliseconds that they were throttled for it, each time, on average.
+kafka_server_fetch_byte_rate gauge user,client_id: Bytes per second fetched, of clients with a quota for them.
+kafka_server_fetch_throttle_time gauge user,client_id: Milliseconds that they were throttled for it, each time, on average.
+kafka_server_request_request_time gauge user,client_id: Percent of one core that requests take, of clients with a quota for it.
+kafka_server_request_throttle_time gauge user,client_id: Milliseconds that they were throttled for it, each time, on average.
 kafka_server_delayedoperationpurgatory_purgatorysize gauge delayedOperation: Requests that wait.
 kafka_server_delayedoperationpurgatory_numdelayedoperations gauge delayedOperation: Requests that wait with a timer.
 kafka_server_fetchsessioncache_numincrementalfetchsessions gauge -: Open fetch sessions.

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pykbroker.runtime.figures.listing import LEFT_OUT, OWN, WITHOUT_MEANING, page, why_absent
+from pykbroker.runtime.figures.listing import (
+    LEFT_OUT,
+    OWN,
+    QUOTAS,
+    WITHOUT_MEANING,
+    page,
+    why_absent,
+)
 from pykbroker.runtime.figures.table import FAMILIES, named
 from tests.support import fact_tables
 
@@ -31,7 +38,7 @@ def facts() -> dict[str, tuple[set[str], set[tuple[str, ...]]]]:
 def test_names_types_and_labels_are_those_of_the_exporters() -> None:
     known = facts()
     for name, family in OURS.items():
-        if name.startswith(OWN):
+        if name.startswith((*OWN, *QUOTAS)):
             assert name not in known
             continue
         assert name in known, name
@@ -39,6 +46,13 @@ def test_names_types_and_labels_are_those_of_the_exporters() -> None:
         expected = {family.labels, ()} if family.also_bare else {family.labels}
         assert {family.type} == types, name
         assert expected == combinations, name
+
+
+def test_those_of_quotas_are_of_the_other_rules() -> None:
+    known = {r["confluent_rules_name"] for r in fact_tables.rows("metrics.tsv")}
+    told = {name for name in known if name.startswith(QUOTAS)}
+    assert told == {name for name in OURS if name.startswith(QUOTAS)}
+    assert {OURS[name].labels for name in told} == {("user", "client_id")}
 
 
 def test_every_other_figure_of_kafka_is_accounted_for() -> None:

@@ -161,9 +161,40 @@ def test_buckets_of_clients_that_are_gone_are_dropped() -> None:
     limited = quota(1e9, client_id=None)
     for number in range(10_000):
         limited.record("u", f"c{number}", 1, 0)
-    assert len(limited.rates(0)) == 10_000
+    assert len(list(limited.used(0))) == 10_000
+    # To be told of is not to be in use.
+    assert len(list(limited.used(59_000))) == 10_000
     limited.record("u", "new", 1, 60_000)
-    assert set(limited.rates(60_000)) == {(None, "new")}
+    assert [(used.user, used.client_id) for used in limited.used(60_000)] == [("", "new")]
+
+
+def test_who_has_no_quota_any_more_or_was_not_heard_of_for_an_hour_is_not_told_of() -> None:
+    limited = RateQuota(PRODUCER_BYTE_RATE, SAMPLES, WINDOW_MS)
+    limits = {PRODUCER_BYTE_RATE: 1e9}
+    limited.update({entity(user="u", client_id=None): limits, entity(client_id="c"): limits})
+    limited.record("u", "c", 1, 0)
+    limited.record("other", "c", 1, 10)
+
+    def told(now_ms: int) -> list[tuple[str, str]]:
+        return [(used.user, used.client_id) for used in limited.used(now_ms)]
+
+    assert told(3_599_999) == [("u", "c"), ("", "c")]
+    assert told(3_600_000) == [("", "c")]
+    limited.update({entity(user="u", client_id=None): limits})
+    assert told(10) == [("u", "c")]
+    # Another quota decides now, and another bucket counts.
+    limited.update({entity(user="u"): limits})
+    assert told(10) == []
+
+
+def test_what_throttled_clients_wait_is_told_on_average() -> None:
+    limited = quota(1000.0)
+    limited.record("u", "c", 1000, 0)
+    for throttle_ms in (100, 200):
+        limited.throttled("u", "c", throttle_ms, 0)
+    limited.throttled("other", "c", 7, 0)
+    assert list(limited.used(0)) == [("u", "", 100.0, 150.0)]
+    assert list(limited.used(20_000)) == [("u", "", 0.0, 0.0)]
 
 
 def test_a_token_bucket_saves_up_its_burst_and_no_more() -> None:
