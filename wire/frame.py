@@ -3,6 +3,9 @@
 Nothing is allocated because a peer announces it: the buffer grows with what has arrived. A frame
 that was handed out is a view into the buffer and is never overwritten; while one is alive, the
 bytes that follow go elsewhere. Between frames the reader holds a small buffer.
+
+Readers whose reads are never under way at the same time may share a buffer for small frames, which
+are copied out of it: such a reader holds nothing between frames.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ READY_FRAMES = 4
 really sent, so the next read will most likely fill it."""
 GROWTH = 4
 """A buffer that is too small is followed by one of so many times the bytes in it."""
+SHARED_BYTES = 64 * 1024
 TURN_BYTES = 512 * 1024
 """At most so much is read at once, so that one connection does not starve the others."""
 
@@ -37,15 +41,38 @@ class FrameError(DecodeError):
         """Those that became whole with the same bytes."""
 
 
+class SharedBuffer:
+    """For readers on one event loop that takes what a socket has as soon as it has asked where to:
+    each is done with it before the next one reads.
+    """
+
+    __slots__ = ("data", "view")
+
+    def __init__(self, size: int = SHARED_BYTES) -> None:
+        self.data = bytearray(size)
+        self.view = memoryview(self.data)
+
+
 class FrameReader:
     """Of one connection. ``get_buffer`` and ``buffer_updated`` are made for a buffered protocol;
     ``feed`` does the same for a stream that gives bytes.
     """
 
-    __slots__ = ("_buffer", "_end", "_max_frame_bytes", "_ready_bytes", "_start")
+    __slots__ = (
+        "_buffer",
+        "_end",
+        "_is_sharing",
+        "_max_frame_bytes",
+        "_ready_bytes",
+        "_shared",
+        "_start",
+    )
 
-    def __init__(self, max_frame_bytes: int) -> None:
+    def __init__(self, max_frame_bytes: int, shared: SharedBuffer | None = None) -> None:
         self._max_frame_bytes = max_frame_bytes
+        self._shared = shared or _NOT_SHARED
+        self._is_sharing = shared is not None
+        """The next read goes to the shared buffer; nothing is pending then."""
         self._buffer = bytearray()
         self._start = 0
         """Where the incomplete frame begins, with its size."""
@@ -60,6 +87,8 @@ class FrameReader:
 
     def get_buffer(self, size_hint: int = -1) -> memoryview:
         """Room for the next read, at least one byte. The hint is passed over: it is a guess."""
+        if self._is_sharing:
+            return self._shared.view
         if self._start == self._end:
             if (self._end and not _is_free(self._buffer)) or len(self._buffer) < self._ready_bytes:
                 self._buffer = bytearray(self._ready_bytes)
@@ -70,6 +99,8 @@ class FrameReader:
 
     def buffer_updated(self, size: int) -> list[memoryview]:
         """The frames that became whole by these bytes."""
+        if self._is_sharing:
+            return self._take_shared(size)
         self._end += size
         frames: list[memoryview] = []
         buffer, start, end = self._buffer, self._start, self._end
@@ -87,16 +118,38 @@ class FrameReader:
             start = stop
             self._ready_bytes = max(SMALL_BYTES, min(READY_FRAMES * length, READY_LIMIT_BYTES))
         self._start = start
-        if start == end and len(buffer) > SMALL_BYTES:
-            self._buffer = bytearray()
-            self._start = self._end = 0
+        if start == end:
+            self._is_sharing = self._ready_bytes <= len(self._shared.data)
+            if self._is_sharing or len(buffer) > SMALL_BYTES:
+                self._buffer = bytearray()
+                self._start = self._end = 0
+        return frames
+
+    def _take_shared(self, size: int) -> list[memoryview]:
+        data = self._shared.data
+        frames: list[memoryview] = []
+        start = 0
+        while size - start >= 4:
+            (length,) = read_int32(data, start)
+            stop = start + 4 + length
+            if not 0 <= length <= self._max_frame_bytes:
+                raise FrameError(
+                    f"a frame of {length} bytes, allowed are {self._max_frame_bytes}", frames
+                )
+            if stop > size:
+                break
+            frames.append(memoryview(data[start + 4 : stop]))
+            start = stop
+        if start < size:
+            self._is_sharing = False
+            self._buffer, self._start, self._end = data[start:size], 0, size - start
         return frames
 
     def feed(self, data: Buffer) -> list[memoryview]:
         frames: list[memoryview] = []
         rest = memoryview(data)
         while len(rest):
-            with self.get_buffer() as room:
+            with self.get_buffer()[:] as room:
                 size = min(len(room), len(rest))
                 room[:size] = rest[:size]
             try:
@@ -118,6 +171,9 @@ class FrameReader:
         grown = bytearray(size)
         grown[:pending] = memoryview(buffer)[start:end]
         self._buffer, self._start, self._end = grown, 0, pending
+
+
+_NOT_SHARED = SharedBuffer(0)
 
 
 def _is_free(buffer: bytearray) -> bool:

@@ -105,9 +105,25 @@ def _listen(family: int, address: str, port: int) -> socket.socket:
 
 
 class Link(asyncio.BufferedProtocol):
-    """Joins one asyncio transport with one connection; it is the connection's Transport too."""
+    """Joins one asyncio transport with one connection; it is the connection's Transport too.
 
-    __slots__ = ("_closing", "_connection", "_links", "_open", "_transport")
+    What comes in goes to the connection with nothing between: ``get_buffer`` and
+    ``buffer_updated`` are the connection's own.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_connection",
+        "_is_full",
+        "_links",
+        "_open",
+        "_transport",
+        "buffer_updated",
+        "get_buffer",
+    )
+    # Whoever calls them names no argument.
+    get_buffer: Callable[[int], memoryview]  # type: ignore[assignment]
+    buffer_updated: Callable[[int], None]  # type: ignore[assignment]
 
     def __init__(
         self, open_connection: Callable[[Link, str, int], ConnectionProtocol], links: set[Link]
@@ -118,6 +134,9 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._connection: ConnectionProtocol | None = None
         self._closing = False
+        self._is_full = False
+        """More is unsent than the transport likes."""
+        self._drive(_NOBODY)
 
     # asyncio calls these.
 
@@ -129,21 +148,27 @@ class Link(asyncio.BufferedProtocol):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = transport.get_extra_info("peername") or ("", 0)
-        self._connection = self._open(self, str(address[0]), int(address[1]))
+        self._joined(self._open(self, str(address[0]), int(address[1])))
+
+    def _joined(self, connection: ConnectionProtocol) -> None:
+        self._connection = connection
         self._links.add(self)
+        if self._transport is not None and not self._closing:
+            self._drive(connection)
+            self._transport.set_protocol(self)  # which makes it look at the two methods again
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        assert self._connection is not None
-        return self._connection.get_buffer(sizehint)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if not self._closing and self._connection is not None:
-            self._connection.buffer_updated(nbytes)
+    def _drive(self, connection: ConnectionProtocol) -> None:
+        self.get_buffer = connection.get_buffer
+        self.buffer_updated = connection.buffer_updated
 
     def eof_received(self) -> bool:
         return False
 
+    def pause_writing(self) -> None:
+        self._is_full = True
+
     def resume_writing(self) -> None:
+        self._is_full = False
         if self._connection is not None:
             self._connection.writable()
 
@@ -151,6 +176,7 @@ class Link(asyncio.BufferedProtocol):
         self._closing = True
         self._links.discard(self)
         connection, self._connection = self._connection, None
+        self._drive(_NOBODY)
         if connection is not None:
             connection.closed()
 
@@ -187,7 +213,29 @@ class Link(asyncio.BufferedProtocol):
 
     @property
     def unsent(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        """0 while it is little: the transport says when it becomes much."""
+        if not self._is_full or self._transport is None:
+            return 0
+        return self._transport.get_write_buffer_size()
+
+
+class _Nobody:
+    """Stands for the connection before there is one and when it has ended."""
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        return memoryview(bytearray(1))
+
+    def buffer_updated(self, size: int) -> None:
+        pass
+
+    def writable(self) -> None:
+        pass
+
+    def closed(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class Listener:

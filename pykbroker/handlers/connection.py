@@ -93,7 +93,8 @@ class ClientConnection:
         self._heading: Heading | None = None
         """That of the last request."""
         self._transport = transport
-        self._reader = FrameReader(table.max_request_bytes)
+        self._reader = FrameReader(table.max_request_bytes, table.shared_buffer)
+        self.get_buffer = self._reader.get_buffer
         self._frames: deque[memoryview] = deque()
         self._slots: deque[Slot] = deque()
         self._out: list[Buffer] = []
@@ -113,10 +114,7 @@ class ClientConnection:
         """Nothing more is read or handled: it closes behind the answers that are still due."""
         self._open = True
 
-    # The listener calls these.
-
-    def get_buffer(self, size_hint: int) -> memoryview:
-        return self._reader.get_buffer(size_hint)
+    # The listener calls these, and get_buffer.
 
     def buffer_updated(self, size: int) -> None:
         if self._unreadable is not None or self._ending:

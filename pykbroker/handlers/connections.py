@@ -9,6 +9,7 @@ from pykbroker.handlers.admission import Admissions
 from pykbroker.handlers.connection import ClientConnection, ListenerCounts
 from pykbroker.handlers.registry import Routes
 from pykbroker.runtime.request_counts import RequestCounts
+from wire.frame import SharedBuffer
 
 if TYPE_CHECKING:
     from pykbroker.ports import Peer, TimerHandle, Transport
@@ -32,6 +33,7 @@ class Connections:
         """The requests in flight have reached their limit."""
         self._full: set[ClientConnection] = set()
         self._sweeper: TimerHandle | None = None
+        self.shared_buffer = SharedBuffer()
         self.max_request_bytes = broker.settings.current.int("socket.request.max.bytes")
         self.refused = 0
         self.listeners: dict[str, ListenerCounts] = {}

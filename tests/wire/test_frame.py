@@ -15,11 +15,14 @@ from wire.codec import encode_bytes
 from wire.errors import DecodeError
 from wire.frame import (
     GROWTH,
+    READY_FRAMES,
     READY_LIMIT_BYTES,
+    SHARED_BYTES,
     SMALL_BYTES,
     TURN_BYTES,
     FrameError,
     FrameReader,
+    SharedBuffer,
     request_header,
 )
 from wire.messages.headers import RequestHeader
@@ -59,13 +62,14 @@ def bodies(seed: int, sizes: Iterable[int]) -> list[bytes]:
     st.integers(1, 20) | st.integers(1, 70000),
     st.integers(0, 5),
     st.booleans(),
+    st.booleans(),
 )
 def test_frames_come_out_as_they_went_in(
-    sizes: list[int], most: int, seed: int, by_feeding: bool
+    sizes: list[int], most: int, seed: int, by_feeding: bool, sharing: bool
 ) -> None:
     sent = bodies(seed, sizes)
     data = b"".join(map(frame, sent))
-    reader = FrameReader(LIMIT)
+    reader = FrameReader(LIMIT, SharedBuffer() if sharing else None)
     if by_feeding:
         frames = []
         for begin in range(0, len(data), most):
@@ -74,6 +78,45 @@ def test_frames_come_out_as_they_went_in(
         frames = receive(reader, data, most)
     assert frames == sent  # all are kept to the end: none was written over
     assert reader.pending == 0
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 20) | st.integers(0, 90000), max_size=6), max_size=4),
+    st.integers(1, 100000),
+    st.data(),
+)
+def test_readers_that_share_a_buffer_do_not_disturb_each_other(
+    sizes: list[list[int]], most: int, data: st.DataObject
+) -> None:
+    shared = SharedBuffer()
+    sent = [bodies(seed, each) for seed, each in enumerate(sizes)]
+    waiting = [b"".join(map(frame, each)) for each in sent]
+    readers = [FrameReader(LIMIT, shared) for _ in sizes]
+    frames: list[list[memoryview]] = [[] for _ in sizes]
+    while any(waiting):
+        index = data.draw(st.sampled_from([i for i, left in enumerate(waiting) if left]))
+        piece, waiting[index] = waiting[index][:most], waiting[index][most:]
+        frames[index] += receive(readers[index], piece)
+        readers[index].get_buffer()  # as of a read that finds nothing
+    assert frames == sent
+    assert [reader.pending for reader in readers] == [0] * len(readers)
+
+
+@pytest.mark.parametrize("size", [-1, 11])
+def test_a_shared_reader_refuses_an_impossible_size(size: int) -> None:
+    reader = FrameReader(10, SharedBuffer())
+    with pytest.raises(FrameError) as refused:
+        receive(reader, frame(b"a") + size.to_bytes(4, "big", signed=True))
+    assert refused.value.frames_before == [b"a"]
+
+
+def test_a_reader_that_shares_holds_nothing_between_small_frames() -> None:
+    reader = FrameReader(LIMIT, SharedBuffer())
+    for size in (10, 5000, SHARED_BYTES // READY_FRAMES):
+        receive(reader, frame(bytes(size)), most=8)
+        assert buffer_size(reader) == 0
+    receive(reader, frame(bytes(SHARED_BYTES)))
+    assert len(reader.get_buffer()) > SHARED_BYTES  # read where it stays, not copied
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=30), st.integers(1, 9000), st.data())

@@ -33,8 +33,7 @@ class LocalLink(Link):
         # uvloop's transport is one in all but its base class.
         transport = self._transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(UNSENT_HIGH_BYTES, UNSENT_LOW_BYTES)
-        self._connection = self._open(self, "", 0)
-        self._links.add(self)
+        self._joined(self._open(self, "", 0))
 
     @property
     def socket(self) -> socket.socket:
