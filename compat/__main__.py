@@ -6,6 +6,8 @@ import importlib
 import signal
 import sys
 
+from compat.piped import end_with
+
 COMMANDS = {
     "run": ("compat.cli", "behaviours with every client against a cluster"),
     "bench": ("compat.bench.cli", "the same loads on several brokers, as ratios"),
@@ -28,4 +30,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from compat.case import Case, Peers
 from compat.driver import DriverError, DriverGone
+from compat.said import what_is_wrong
 from compat.suite import Unavailable
 from compat.traits import TRAITS
 
@@ -92,7 +93,7 @@ class Runner:
         try:
             hello = case.driver.hello()
         except DriverGone as gone:
-            return ClientInfo(name, missing=str(gone).strip().splitlines()[-1])
+            return ClientInfo(name, missing=what_is_wrong(str(gone)))
         finally:
             case.close()
         offered = frozenset(hello["capabilities"])

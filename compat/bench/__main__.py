@@ -3,5 +3,6 @@
 import sys
 
 from compat.bench.cli import main
+from compat.piped import end_with
 
-sys.exit(main(sys.argv[1:]))
+end_with(lambda: main(sys.argv[1:]))

@@ -1,7 +1,6 @@
 """``python -m compat.differential``."""
 
-import sys
-
 from compat.differential.command import main
+from compat.piped import end_with
 
-sys.exit(main())
+end_with(main)

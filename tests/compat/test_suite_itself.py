@@ -142,10 +142,10 @@ def test_every_outcome() -> None:
 
 
 def test_a_driver_that_does_not_start_is_a_missing_client() -> None:
-    ends = [sys.executable, "-c", "import sys; sys.exit('cannot load it')"]
+    ends = [sys.executable, "-c", "import sys; sys.exit('Error: cannot load it\\n\\nNode.js v20')"]
     behaviour = a_behaviour(lambda case: None, "any")
     _, results = run(behaviour, clients={"broken": ends})
-    assert results["made/any", "broken"] == (Outcome.SKIPPED, "cannot load it")
+    assert results["made/any", "broken"] == (Outcome.SKIPPED, "Error: cannot load it")
 
 
 def test_reports(tmp_path: Path) -> None:
