@@ -214,9 +214,39 @@ class _Maker:
         if isinstance(field.type, str):
             self._add_sized(item, field, False, flexible)
         else:
+            self._add_kept(item, field.type, flexible)
             self.add_struct(item, field.type, flexible)
         self._flush()
         self._depth -= 1
+
+    def _add_kept(self, item: str, cls: type[Struct], flexible: bool) -> None:
+        """An element may have its bytes from before. The function that makes them is compiled when
+        the first is met that has not."""
+        form = cls.kept_form
+        if form is None:
+            return
+        name, scope, version = f"keep_{cls.__name__}", self._scope, self._version
+        scope[f"K_{cls.__name__}"] = form
+
+        def first_call(o: Any) -> bytes:
+            maker = _Maker(version, scope)
+            maker.add_struct("o", cls, flexible)
+            encode = maker.build(f"encode_{cls.__name__}", "o, done, parts")
+
+            def keep(o: Any) -> bytes:
+                done: list[Buffer] = []
+                parts: list[Buffer] = []
+                encode(o, done, parts)
+                o.encoded, o.encoded_at = b"".join((*done, *parts)), version
+                return o.encoded  # type: ignore[no-any-return]
+
+            scope[name] = keep
+            return keep(o)
+
+        scope[name] = first_call
+        self._add(f"if type({item}) is K_{cls.__name__}:")
+        self._add(f" w({item}.encoded if {item}.encoded_at == {version} else {name}({item}))")
+        self._add(" continue")
 
     # Tagged sections are empty nearly always: that is tested here, the rest is for a function of
     # its own. A structure that equals its default without being it takes the longer way.

@@ -19,7 +19,7 @@ Nothing here is parsed before a codec asks for it: importing a definition costs 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, dataclass_transform
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -206,6 +206,8 @@ class Struct(metaclass=StructMeta):
         unknown_tags: list[tuple[int, bytes]] | None
     definitions: ClassVar[dict[str, tuple[str, Any]]] = {}
     """Field name -> (annotation, default or At), as written."""
+    kept_form: ClassVar[type[Struct] | None] = None
+    """See :func:`kept`."""
 
     if not TYPE_CHECKING:
 
@@ -226,6 +228,22 @@ class Struct(metaclass=StructMeta):
     def __repr__(self) -> str:
         parts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.definitions)
         return f"{type(self).__name__}({parts})"
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def kept(cls: type[S]) -> type[S]:
+    """A form of a structure for what is answered again and again: as an element of an array it
+    keeps the bytes that it was last encoded to, and the version. It may not be changed."""
+    namespace = {"__slots__": KEPT, "__module__": cls.__module__, "__init__": Struct.__init__}
+    made: Any = StructMeta(cls.__name__, (cls,), namespace)
+    made.definitions = cls.definitions
+    cls.kept_form = made
+    return made  # type: ignore[no-any-return]
+
+
+KEPT = ("encoded", "encoded_at")
 
 
 class Message(Struct):
@@ -337,6 +355,8 @@ def compile_init(cls: type[Struct]) -> Any:
     """A keyword-only constructor; what can be changed is made anew for each instance."""
     scope: dict[str, Any] = {"UNSET": _UNSET}
     parameters, body = [], ["self.unknown_tags = None"]
+    if cls.__dict__.get("__slots__") == KEPT:
+        body.append("self.encoded_at = -1")
     for index, field in enumerate(fields_of(cls)):
         name, default = field.name, field.default
         made = None

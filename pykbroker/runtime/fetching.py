@@ -17,6 +17,7 @@ from wire.messages.fetch import (
     LeaderIdAndEpoch,
     PartitionData,
     SnapshotId,
+    StandingData,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pykbroker.runtime.replica_manager import ReplicaManager
     from pykbroker.state.controller.image import BrokerImage
+    from pykbroker.state.fetch_session import TopicKey
     from wire.messages.fetch import FetchPartition
     from wire.schema import Buffer
 
@@ -119,18 +121,21 @@ def read_partitions(
     visit = None
     if params.is_follower and only_news:
         visit = FollowerVisit(replicas, params, update_followers=update_followers)
+    aborted: list[AbortedTransaction] | None = [] if isolation == TXN_COMMITTED else None
+    may_stand = not params.is_follower and not params.rack_id
+    key: TopicKey = ""
+    table: Mapping[int, Partition] = {}
     for entry in entries:
-        try:
-            partition = replicas.fetched(entry)
-        except KafkaError as error:
-            data = failed(entry.partition, error.code)
-            if error.code in _UNKNOWN:
-                # Told of with the rest, or fetches would spin.
-                data.aborted_transactions = []
-            else:
-                reading.is_urgent = True
-            answers.append(Answer(entry, data, 0))
-            continue
+        if entry.key is not key:
+            key = entry.key
+            table = replicas.table(key)
+        partition = table.get(entry.partition)
+        if partition is None:
+            try:
+                partition = replicas.fetched(entry)
+            except KafkaError as error:
+                _absent(reading, entry, error.code)
+                continue
         if not only_news:  # In a session all of it is counted with the session.
             partition.traffic.fetches += 1
         try:
@@ -141,6 +146,12 @@ def read_partitions(
             if is_idle:
                 watched.append((partition, entry))
                 continue
+            if may_stand:
+                same = standing(partition, entry.request, aborted)
+                if same is not None:
+                    watched.append((partition, entry))
+                    answers.append(Answer(entry, same, 0))
+                    continue
             left = params.max_bytes - total
             data, size = _read(replicas, partition, entry, params, left, update_followers)
         except Exception as error:
@@ -160,6 +171,16 @@ def read_partitions(
         answers.append(Answer(entry, data, size))
     reading.size = total
     return reading
+
+
+def _absent(reading: Reading, entry: FetchEntry, code: ErrorCode) -> None:
+    data = failed(entry.partition, code)
+    if code in _UNKNOWN:
+        # Told of with the rest, or fetches would spin.
+        data.aborted_transactions = []
+    else:
+        reading.is_urgent = True
+    reading.answers.append(Answer(entry, data, 0))
 
 
 def _code_of(partition: Partition, error: Exception) -> ErrorCode:
@@ -235,6 +256,47 @@ def has_news(partition: Partition, entry: FetchEntry, isolation: int) -> bool:
         return True
     last = request.last_fetched_epoch
     return last != NO_EPOCH and last != log.leader_epochs.latest_epoch
+
+
+def standing(
+    partition: Partition, request: FetchPartition, aborted: list[AbortedTransaction] | None
+) -> PartitionData | None:
+    """The answer to a consumer for whom there is nothing, if that is plain: it is the same object
+    until the partition moves, and its bytes are made once. ``read_partition`` would say the same.
+
+    ``aborted``: of a consumer of what is committed an empty list.
+    """
+    log = partition.log
+    state = partition.state
+    end = log.high_watermark
+    if (
+        request.fetch_offset != end
+        or state.leader != state.node_id
+        or log.producers.first_unstable_offset is not None
+    ):
+        return None
+    epoch = request.current_leader_epoch
+    if epoch != NO_EPOCH and epoch != state.leader_epoch:
+        return None
+    last = request.last_fetched_epoch
+    if last != NO_EPOCH and last != log.leader_epochs.latest_epoch:
+        return None
+    known = partition.standing
+    if (
+        known is None
+        or known.high_watermark != end
+        or known.log_start_offset != log.log_start_offset
+        or known.aborted_transactions != aborted
+    ):
+        known = partition.standing = StandingData(
+            partition_index=partition.topic_partition.partition,
+            high_watermark=end,
+            last_stable_offset=end,
+            log_start_offset=log.log_start_offset,
+            aborted_transactions=aborted,
+            records=b"",
+        )
+    return known
 
 
 def _read(

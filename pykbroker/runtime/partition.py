@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pykbroker.state.fetch_session import FetchEntry
     from pykbroker.state.replica import IsrChange
     from pykbroker.state.types import NodeId, TopicId, TopicPartition
-    from wire.messages.fetch import FetchPartition
+    from wire.messages.fetch import FetchPartition, PartitionData
     from wire.records.record import Record
     from wire.schema import Buffer
 
@@ -100,6 +100,7 @@ class Partition:
         "future_log",
         "log",
         "on_synced",
+        "standing",
         "state",
         "topic_id",
         "topic_partition",
@@ -131,6 +132,8 @@ class Partition:
         self._commits = OffsetWaits(shared.wakeups)
         self._fetches: dict[FetchWait[Any], Watched] = {}
         self._deletions = OffsetWaits(shared.wakeups)
+        self.standing: PartitionData | None = None
+        """What a fetch was told last that found nothing."""
         self.traffic = shared.traffic.of(topic_partition.topic)
         """The topic's."""
 

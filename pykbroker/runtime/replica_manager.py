@@ -8,7 +8,7 @@ deleted and made again under its name is another topic.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pykbroker.config.topic import log_config
 from pykbroker.log import get_logger
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
         MetadataImage,
         TopicImage,
     )
-    from pykbroker.state.fetch_session import FetchEntry
+    from pykbroker.state.fetch_session import FetchEntry, TopicKey
     from pykbroker.state.types import NodeId
 
 logger = get_logger("pykbroker.runtime.replica_manager")
 
 TOPIC_RESOURCE = 2
+_NO_PARTITIONS: Mapping[int, Partition] = {}
 
 
 class LeadershipListener(Protocol):
@@ -153,6 +154,13 @@ class ReplicaManager:
             if topic is None or entry.partition >= len(topic.partitions):
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) from None
             raise KafkaError(ErrorCode.INCONSISTENT_TOPIC_ID) from None
+
+    def table(self, key: TopicKey) -> Mapping[int, Partition]:
+        """Those of a topic, by index."""
+        tables: Mapping[Any, dict[int, Partition]] = (
+            self._by_name if isinstance(key, str) else self._by_id
+        )
+        return tables.get(key, _NO_PARTITIONS)
 
     def find(self, topic_partition: TopicPartition) -> Partition | None:
         table = self._by_name.get(topic_partition.topic)

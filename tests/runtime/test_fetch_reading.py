@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykbroker.runtime.fetching import FetchParams, Reading, has_news, read_partitions
+from pykbroker.runtime.fetching import (
+    FetchParams,
+    Reading,
+    has_news,
+    read_partition,
+    read_partitions,
+    standing,
+)
 from pykbroker.state.fetch_session import FetchEntry
 from tests.support.data_path import DataPath, batch, broker_image, partition_image
 from wire.errors import ErrorCode
@@ -326,6 +333,57 @@ def test_who_has_no_news_would_have_been_left_out(
         answer = full.answers[0]
         assert not entry.is_news(answer.data, answer.size)
         assert not full.is_urgent
+
+
+@given(
+    appended=st.integers(0, 3),
+    offset=st.integers(0, 4),
+    before=st.integers(0, 3),
+    unstable=st.sampled_from([None, 0, 1, 2]),
+    epoch=st.integers(-2, 1),
+    last_epoch=st.integers(-2, 1),
+    isolations=st.lists(st.integers(0, 1), min_size=1, max_size=3),
+    is_leader=st.booleans(),
+)
+def test_what_is_plain_is_what_a_closer_look_finds(
+    appended: int,
+    offset: int,
+    before: int,
+    unstable: int | None,
+    epoch: int,
+    last_epoch: int,
+    isolations: list[int],
+    is_leader: bool,
+) -> None:
+    """``before``: when somebody fetched it last, for whom an answer was made."""
+    path = DataPath(brokers=[broker_image(1), broker_image(2)])
+    path.create("t", [partition_image(replicas=(1, 2), isr=(1,))])
+    partition = path.partition()
+    for count in range(appended):
+        if count == before:
+            standing(partition, request(0, count), None)
+        path.append(b"x")
+    if not is_leader:
+        path.elect("t", partition_image(leader=2, replicas=(1, 2), epoch=1))
+    partition.log.producers.first_unstable_offset = unstable
+    asked = request(0, offset, current_leader_epoch=epoch, last_fetched_epoch=last_epoch)
+    for isolation in isolations:
+        found = standing(partition, asked, [] if isolation else None)
+        if found is not None:
+            closer, size = read_partition(
+                partition, asked, 1000, isolation, min_one_batch=True, only_leader=True
+            )
+            assert (found, 0) == (closer, size)
+
+
+def test_who_stands_still_gets_the_same_answer(path: DataPath) -> None:
+    first = read(path, request()).answers[0].data
+    assert read(path, request()).answers[0].data is first
+    path.append(b"x")
+    assert read(path, request(offset=1)).answers[0].data.high_watermark == 1
+    assert read(path, request()).answers[0].size > 0
+    path.partition().delete_records(1)
+    assert read(path, request(offset=1)).answers[0].data.log_start_offset == 1
 
 
 # Replicas

@@ -35,6 +35,7 @@ from wire.messages.fetch import (
     FetchTopic,
     PartitionData,
     ReplicaState,
+    StandingData,
 )
 from wire.messages.headers import RequestHeader
 from wire.messages.heartbeat import HeartbeatRequest
@@ -423,3 +424,20 @@ def test_importing_the_codec_loads_no_compiler() -> None:
     code = "import sys, wire.codec; print('wire.decoding' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("records", [b"", b"x" * (MERGE_LIMIT_BYTES + 1)])
+def test_what_is_kept_has_the_bytes_of_what_is_made_anew(records: bytes) -> None:
+    values: dict[str, Any] = {"partition_index": 3, "high_watermark": 7, "records": records}
+    plain, standing = PartitionData(**values), StandingData(**values)
+    assert standing == plain
+    others = [PartitionData(partition_index=index) for index in (1, 2)]
+
+    def encoded(part: PartitionData, version: int) -> bytes:
+        topic = FetchableTopicResponse(partitions=[others[0], part, others[1], part])
+        return encode_bytes(FetchResponse(responses=[topic]), version)
+
+    for version in (4, 11, 12, 12, 18, 4, 18):
+        assert encoded(standing, version) == encoded(plain, version)
+    standing.high_watermark = 8  # which nobody does
+    assert encoded(standing, 18) == encoded(plain, 18)

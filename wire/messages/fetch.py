@@ -22,6 +22,7 @@ from wire.schema import (
     int16,
     int32,
     int64,
+    kept,
     string,
     uuid,
 )
@@ -102,6 +103,10 @@ class PartitionData(Struct):
     aborted_transactions: list[AbortedTransaction] | None = at("4+", default=[], ignorable=True)
     preferred_read_replica: int32 = at("11+", default=-1)
     records: batches | None = None
+
+
+StandingData = kept(PartitionData)
+"""What a partition answers while it stands still."""
 
 
 class FetchableTopicResponse(Struct):
