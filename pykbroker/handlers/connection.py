@@ -92,6 +92,7 @@ class ClientConnection:
         self._left_untimed = table.requests.times.left
         self._heading: Heading | None = None
         """That of the last request."""
+        self._wakeups = broker.replicas.wakeups
         self._transport = transport
         self._reader = FrameReader(table.max_request_bytes, table.shared_buffer)
         self.get_buffer = self._reader.get_buffer
@@ -184,17 +185,27 @@ class ClientConnection:
     # Inside.
 
     def _turn(self) -> None:
-        """Handle every whole frame that may be handled now, then write what became ready."""
+        """Handle every whole frame that may be handled now, then write what became ready. Whoever
+        waited for what was asked here is answered after that: the one who asked comes first."""
         if self._in_turn or not self._open:
             return
+        if not self._frames:
+            self._end_turn()
+            return
+        self._wakeups.hold()
         self._in_turn = True
         try:
             while self._frames and self._open and not self._is_held():
                 self._handle(self._frames.popleft())
                 if self._answered_bytes > FLUSH_FROM_BYTES:
                     self._flush()
+            self._in_turn = False
+            self._end_turn()
         finally:
             self._in_turn = False
+            self._wakeups.release()
+
+    def _end_turn(self) -> None:
         if self._open:
             if self._unreadable is not None and not self._frames and not self._ending:
                 self._refuse("frame refused", self._unreadable)

@@ -42,9 +42,10 @@ R = TypeVar("R")
 
 
 class Wakeups:
-    __slots__ = ("_ready", "_running")
+    __slots__ = ("_held", "_ready", "_running")
 
     def __init__(self) -> None:
+        self._held = 0
         self._ready: deque[Callable[[], None]] = deque()
         self._running = False
 
@@ -53,8 +54,9 @@ class Wakeups:
 
     def run(self) -> None:
         """To be called when a change is whole. What that leads to runs before this returns,
-        unless this is called from such an action itself: then its caller's caller runs it."""
-        if self._running or not self._ready:
+        unless this is called from such an action itself: then its caller's caller runs it. While
+        it is held nothing runs."""
+        if self._running or self._held or not self._ready:
             return
         self._running = True
         try:
@@ -67,6 +69,14 @@ class Wakeups:
                     logger.error("waiting request failed", error=error)
         finally:
             self._running = False
+
+    def hold(self) -> None:
+        """Until ``release``: whoever makes the changes has something to do first."""
+        self._held += 1
+
+    def release(self) -> None:
+        self._held -= 1
+        self.run()
 
 
 class Counts:

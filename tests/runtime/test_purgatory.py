@@ -60,6 +60,18 @@ def test_one_that_fails_does_not_stop_the_others() -> None:
     assert ran == [1, 2]
 
 
+def test_nothing_runs_while_it_is_held_by_anybody() -> None:
+    wakeups, ran = Wakeups(), []
+    wakeups.hold()
+    wakeups.hold()
+    wakeups.add(lambda: ran.append(1))
+    wakeups.run()
+    wakeups.release()
+    assert ran == []
+    wakeups.release()
+    assert ran == [1]
+
+
 # acks=all, over three replicas
 
 

@@ -10,6 +10,7 @@ from pykbroker.config.settings import DynamicSettings, Settings
 from pykbroker.handlers.api import HANDLERS, Connection, Context
 from pykbroker.ports import Peer
 from pykbroker.runtime.dynamic_config import ConfigFollower
+from pykbroker.runtime.purgatory import Wakeups
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.telemetry import Telemetry
 from pykbroker.state.configs import decide_alter_configs, decide_incremental_alter
@@ -47,6 +48,7 @@ class AdminBroker:
         self.quotas = Quotas(self.settings.current, cast("Any", self.clock))
         self.telemetry = Telemetry(self.settings, cast("Any", self.clock), Random(1))
         self.fetch_sessions = SimpleNamespace(connection_closed=lambda number: None)
+        self.replicas = SimpleNamespace(wakeups=Wakeups())
         self.controller = self
         self.forwarded: list[Request] = []
         self.subscribers += [
