@@ -351,8 +351,29 @@ def _can_be_shared(default: Struct) -> bool:
     return not any(isinstance(getattr(default, n), list | Struct) for n in default.definitions)
 
 
+def maker(cls: type[S]) -> type[S]:
+    """The constructor as a plain function, for what is made with every request: to call a class
+    with keywords takes more than twice as long."""
+    scope, parameters, body = _construction(cls)
+    body = ["self = new(cls)", *body, "return self"]
+    scope.update(new=object.__new__, cls=cls)
+    exec(_function("make", parameters, body), scope)
+    return scope["make"]  # type: ignore[no-any-return]
+
+
 def compile_init(cls: type[Struct]) -> Any:
     """A keyword-only constructor; what can be changed is made anew for each instance."""
+    scope, parameters, body = _construction(cls)
+    exec(_function("__init__", ["self", *parameters], body), scope)
+    return scope["__init__"]
+
+
+def _function(name: str, parameters: list[str], body: list[str]) -> str:
+    return f"def {name}({', '.join(parameters)}):\n    " + "\n    ".join(body)
+
+
+def _construction(cls: type[Struct]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """What a constructor refers to, its parameters, and what it does to ``self``."""
     scope: dict[str, Any] = {"UNSET": _UNSET}
     parameters, body = [], ["self.unknown_tags = None"]
     if cls.__dict__.get("__slots__") == KEPT:
@@ -372,10 +393,7 @@ def compile_init(cls: type[Struct]) -> Any:
             scope[f"default{index}"] = default
             parameters.append(f"{name}=default{index}")
             body.append(f"self.{name} = {name}")
-    star = ", *, " if parameters else ""
-    source = f"def __init__(self{star}{', '.join(parameters)}):\n    " + "\n    ".join(body)
-    exec(source, scope)
-    return scope["__init__"]
+    return scope, ["*", *parameters] if parameters else [], body
 
 
 _UNSET: Any = object()

@@ -8,6 +8,7 @@ v1 throttle time - v2 message format 1, log append time - v3 message format 2, t
 from __future__ import annotations
 
 from functools import partial
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from pykbroker.handlers.api import CloseConnection, Context, handles
@@ -39,10 +40,12 @@ from wire.records.batch import (
     COMPRESSION_MASK,
     LOG_OVERHEAD,
     MAGIC,
+    RECORDS,
     SMALLEST_ENTRY,
     TRANSACTIONAL_BIT,
 )
 from wire.records.compression import Compression
+from wire.schema import maker
 
 if TYPE_CHECKING:
     from pykbroker.runtime.partition import Partition
@@ -56,7 +59,10 @@ ACKS_ALL, ACKS_NONE = -1, 0
 TOPIC_IDS_SINCE = 13
 # The definition's own default, shared: nothing ever changes it.
 NO_LEADER_HINT: LeaderIdAndEpoch = PartitionProduceResponse.definitions["current_leader"][1].default
+ZSTD_SINCE = 7
 _LOW_BITS = ATTRIBUTES + 1
+_SHAPE = Struct(">8xi4xB4xh")
+"""Of a batch: its length, its magic, its attributes."""
 
 # Of these Kafka tells nothing but the code.
 _BARE = frozenset(
@@ -82,6 +88,9 @@ _SAID_BEFOREHAND = (
 )
 
 Part = PartitionProduceResponse
+_new_part = maker(PartitionProduceResponse)
+_new_topic = maker(TopicProduceResponse)
+_new_response = maker(ProduceResponse)
 
 
 class Append:
@@ -92,7 +101,7 @@ class Append:
     def __init__(self, request: ProduceRequest, ctx: Context) -> None:
         self.request = request
         self.ctx = ctx
-        self.response = ProduceResponse(responses=[])
+        self.response = _new_response(responses=[], node_endpoints=[])
         self.has_errors = False
         self.waits: list[tuple[Part, Partition, int]] = []
 
@@ -114,7 +123,7 @@ def produce(
         else:
             refusal_here = refusal
         responses.append(
-            TopicProduceResponse(
+            _new_topic(
                 name=topic.name,
                 topic_id=topic.topic_id,
                 partition_responses=[
@@ -177,7 +186,7 @@ def _append(
     if ctx.api_version < 3 and records[MAGIC] < 2:
         partition.traffic.produce_conversions += info.record_count
     end = info.last_offset + 1
-    part = Part(
+    part = _new_part(
         index=index,
         base_offset=info.first_offset,
         log_append_time_ms=info.log_append_time,
@@ -192,12 +201,20 @@ def _append(
 def _checked(data: PartitionProduceData, version: int) -> Buffer:
     """What a version of the request may carry; the rest is for the log to check."""
     records: Any = data.records
+    if records is not None and version >= ZSTD_SINCE and len(records) >= RECORDS:
+        length, magic, attributes = _SHAPE.unpack_from(records)
+        if (
+            magic == 2
+            and length + LOG_OVERHEAD == len(records)
+            and not attributes & TRANSACTIONAL_BIT
+        ):
+            return records  # type: ignore[no-any-return]
     size = _first_entry(records, version)
     if records[MAGIC] == 2:
         attributes = records[_LOW_BITS]
         if attributes & TRANSACTIONAL_BIT:
             raise _no_transactions()
-        if version < 7 and attributes & COMPRESSION_MASK == Compression.ZSTD:
+        if version < ZSTD_SINCE and attributes & COMPRESSION_MASK == Compression.ZSTD:
             raise KafkaError(
                 ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
                 f"Produce requests with version {version} are not allowed to use ZStandard "

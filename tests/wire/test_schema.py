@@ -10,7 +10,7 @@ from tests.support.messages import all_structs
 from wire.messages.consumer_group_describe import Assignment, Member
 from wire.messages.fetch import EpochEndOffset, FetchPartition, FetchRequest, PartitionData
 from wire.messages.produce import ProduceRequest
-from wire.schema import Struct, fields_of, is_shared
+from wire.schema import Struct, fields_of, is_shared, maker
 
 
 @pytest.mark.parametrize("cls", all_structs(), ids=lambda cls: cls.__name__)
@@ -83,3 +83,14 @@ def test_fields_are_keywords_and_slots() -> None:
 
 def test_fields_are_told_apart_in_messages_of_failures() -> None:
     assert repr(fields_of(FetchPartition)[0]) == "<Field partition>"
+
+
+@pytest.mark.parametrize("cls", all_structs(), ids=lambda cls: cls.__name__)
+def test_a_maker_makes_what_the_class_does(cls: type[Struct]) -> None:
+    make = maker(cls)
+    made = make()
+    assert type(made) is cls
+    assert made == cls()
+    for name in cls.definitions:
+        mark = object()
+        assert getattr(make(**{name: mark}), name) is mark

@@ -23,6 +23,7 @@ from wire.records.batch import (
     CONTROL_BIT,
     CRC,
     CREATE_TIME,
+    HEADER,
     INT16,
     INT32,
     LOG_OVERHEAD,
@@ -47,6 +48,8 @@ from wire.tuples import NamedTuple
 if TYPE_CHECKING:
     from wire.schema import Buffer
 
+_read_header = HEADER.unpack_from
+_new = tuple.__new__
 _LAST_CODEC = int(Compression.ZSTD)
 
 NO_LIMIT_MS = 0x7FFFFFFFFFFFFFFF
@@ -88,6 +91,7 @@ class Rules:
         "compacted",
         "compression",
         "from_client",
+        "keeps_plain",
         "max_decompressed_bytes",
         "timestamp_type",
         "walk",
@@ -118,6 +122,8 @@ class Rules:
         limits_past = timestamp_type == CREATE_TIME and before_max_ms != NO_LIMIT_MS
         self.walk = walk or compacted or limits_past
         self.from_client = from_client
+        self.keeps_plain = from_client and timestamp_type == CREATE_TIME and not self.walk
+        """Whether a batch may pass as it is, by its header."""
         self.max_decompressed_bytes = max_decompressed_bytes
 
 
@@ -133,6 +139,40 @@ class ValidBatch(NamedTuple):
     """Of the first record with that timestamp."""
     body: bytes | None
     """The records, decompressed."""
+
+
+def plain_header(buf: Buffer, rules: Rules, now_ms: int) -> BatchHeader | None:
+    """The header of what nearly every producer sends: one batch in order, whose records need not be
+    walked and which stays as it is. None is no judgement: ask ``validate``.
+
+    What it gives a header for, ``validate`` lets pass, unchanged.
+    """
+    if not rules.keeps_plain or len(buf) < RECORDS:
+        return None
+    header = _new(BatchHeader, _read_header(buf))
+    (base, length, _, magic, crc, attributes, last, first_ms, newest, producer, _, seq, count) = (
+        header
+    )
+    if (
+        magic != 2
+        or base
+        or length + LOG_OVERHEAD != len(buf)
+        or not 0 <= attributes <= _LAST_CODEC
+        or last + 1 != count
+        or count <= 0
+        or (producer > NO_PRODUCER_ID and seq < 0)
+        or not 0 <= newest <= now_ms + rules.after_max_ms
+        or (rules.compression is not None and rules.compression != attributes)
+        or crc32c(memoryview(buf)[ATTRIBUTES:]) != crc
+    ):
+        return None
+    if count > FEW_RECORDS or attributes:
+        return header if _is_near(header, now_ms) else None
+    try:
+        is_right = first_ms + newest_delta(buf, RECORDS, len(buf), count) == newest
+    except CorruptBatch:
+        return None
+    return header if is_right else None
 
 
 def validate(buf: Buffer, rules: Rules, now_ms: int) -> list[ValidBatch]:

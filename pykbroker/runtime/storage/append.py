@@ -13,7 +13,7 @@ from wire.records.batch import magic_of, read_header, set_max_timestamp
 from wire.records.compression import Compression
 from wire.records.errors import CorruptBatch, UnsupportedMagic
 from wire.records.record import iter_records, marker_coordinator_epoch
-from wire.records.validate import InvalidRecords, Rules, recompress, validate
+from wire.records.validate import InvalidRecords, Rules, plain_header, recompress, validate
 
 if TYPE_CHECKING:
     from pykbroker.config.topic import LogConfig
@@ -64,8 +64,12 @@ class Intake:
 
     def prepare(self, data: Buffer, now_ms: int) -> tuple[Writable, BatchHeader]:
         """One batch fit to be numbered and written, in ``data`` itself where that is possible."""
-        if len(data) > self.max_message_bytes:
-            self._refuse_size(len(data))
+        size = len(data)
+        if size > self.max_message_bytes:
+            self._refuse_size(size)
+        plain = plain_header(data, self.rules, now_ms) if size <= self.segment_bytes else None
+        if plain is not None:
+            return _writable(data), plain
         batch, data = self._validated(data, now_ms)
         header = batch.header
         changed = False
@@ -73,8 +77,8 @@ class Intake:
         if codec is not None and codec != header.compression and not header.is_control:
             data = recompress(data, 0, codec, self._level(codec), body=batch.body)
             changed = True
-        elif isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly):
-            data = bytearray(data)
+        else:
+            data = _writable(data)
         if self.stamp:
             set_max_timestamp(data, 0, now_ms)
             changed = True
@@ -163,3 +167,9 @@ class Intake:
                 header.is_transactional,
                 self.origin,
             )
+
+
+def _writable(data: Buffer) -> Writable:
+    if isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly):
+        return bytearray(data)
+    return data

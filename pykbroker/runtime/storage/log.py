@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wire.schema import Buffer
 
 logger = get_logger("pykbroker.storage.log")
+_new = tuple.__new__  # what AppendInfo._make does, in half the time
 _ASSIGNED = Struct(">qii")
 """base offset, batch length, leader epoch: the fields that no checksum covers."""
 
@@ -90,17 +91,17 @@ class PartitionLog(LogState):
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory)
         intake = self._intakes.get(origin) or self._intake(origin)
         data, header = intake.prepare(data, now_ms)
+        (_, length, _, _, _, attributes, last, _, timestamp, producer_id, _, _, count) = header
         producers = self.producers
-        if header.producer_id >= 0:
+        if producer_id >= 0:
             original = intake.find_duplicate(producers, header)
             if original is not None:
                 return self._duplicate(original, leader_epoch)
             intake.check_producer(producers, header, data, transaction_version)
         first_offset = self.log_end_offset
-        last_offset = first_offset + header.last_offset_delta
-        size = header.batch_length + LOG_OVERHEAD
-        timestamp = header.max_timestamp
-        _ASSIGNED.pack_into(data, 0, first_offset, header.batch_length, leader_epoch)
+        last_offset = first_offset + last
+        size = length + LOG_OVERHEAD
+        _ASSIGNED.pack_into(data, 0, first_offset, length, leader_epoch)
         try:
             segment = self._segment_for(size, first_offset, last_offset, timestamp, now_ms)
             segment.append_one(data, size, last_offset, timestamp)
@@ -108,20 +109,22 @@ class PartitionLog(LogState):
             self.storage_error(error)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self.leader_epochs.assign(leader_epoch, first_offset)
-        if header.producer_id >= 0:
+        if producer_id >= 0:
             note_batch(producers, header._replace(base_offset=first_offset), data, segment)
         self._set_end(last_offset + 1)
-        stamped = header.attributes & TIMESTAMP_TYPE_BIT
-        return AppendInfo(
-            first_offset,
-            last_offset,
-            timestamp if stamped else -1,
-            self.log_start_offset,
-            leader_epoch,
-            False,
-            timestamp,
-            header.record_count,
-            size,
+        return _new(
+            AppendInfo,
+            (
+                first_offset,
+                last_offset,
+                timestamp if attributes & TIMESTAMP_TYPE_BIT else -1,
+                self.log_start_offset,
+                leader_epoch,
+                False,
+                timestamp,
+                count,
+                size,
+            ),
         )
 
     def _duplicate(self, original: BatchMetadata, leader_epoch: int) -> AppendInfo:

@@ -154,15 +154,16 @@ class Segment:
 
     def append_one(self, data: Buffer, size: int, last_offset: int, max_timestamp: int) -> None:
         """Write a batch that is to follow what is here; the caller has read its header."""
-        self.file().append((data,))
-        self._note(self.size, size, last_offset, max_timestamp)
+        self._context.handles.get(self._path).append((data,))
+        self._note(size, last_offset, max_timestamp)
 
     def append_batch(self, data: Buffer) -> None:
         """The same, reading the header."""
         header = read_header(data)
         self.append_one(data, len(data), header.last_offset, header.max_timestamp)
 
-    def _note(self, position: int, size: int, last_offset: int, max_timestamp: int) -> None:
+    def _note(self, size: int, last_offset: int, max_timestamp: int) -> None:
+        position = self.size
         if self._first_timestamp is None:
             self._first_timestamp = max_timestamp
         best = self._max_timestamp or self.max_timestamp_and_offset()

@@ -39,13 +39,15 @@ from wire.records.validate import (
     NEAR_MS,
     InvalidRecords,
     Rules,
+    ValidBatch,
     in_format_2,
     newest_delta,
+    plain_header,
     recompress,
     timestamp_of_max,
-    validate,
     walk_records,
 )
+from wire.records.validate import validate as fully_validate
 
 NOW = BASE_TIMESTAMP + 1000
 HOUR = 3_600_000
@@ -54,9 +56,19 @@ WALKED = Rules(walk=True)
 BOTH = pytest.mark.parametrize("rules", [LENIENT, WALKED], ids=["header", "walked"])
 
 
+def validate(buf: Any, rules: Rules, now: int) -> list[ValidBatch]:
+    """The short way comes to the same wherever it says anything."""
+    plain = plain_header(buf, rules, now)
+    found = fully_validate(buf, rules, now)
+    if plain is not None:
+        assert found == [ValidBatch(0, plain, plain.max_timestamp, None, None)]
+    return found
+
+
 def refused(buf: Any, rules: Rules = LENIENT, now: int = NOW) -> InvalidRecords:
     with pytest.raises(InvalidRecords) as caught:
-        validate(buf, rules, now)
+        fully_validate(buf, rules, now)
+    assert plain_header(buf, rules, now) is None
     return caught.value
 
 
@@ -87,6 +99,46 @@ def test_what_is_built_is_valid(rules: Rules, codec: Compression, records: list[
         assert valid.body is not None
     else:
         assert (valid.offset_delta_of_max, valid.body) == (None, None)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("count", [1, FEW_RECORDS, FEW_RECORDS + 1])
+def test_the_short_way_takes_what_producers_send(codec: Compression, count: int) -> None:
+    records = [Record(index, BASE_TIMESTAMP + index, b"key", b"value") for index in range(count)]
+    batch = build_batch(
+        records, compression=codec, producer_id=7, producer_epoch=0, base_sequence=0
+    )
+    assert plain_header(memoryview(batch), LENIENT, NOW) == read_header(batch)
+    assert plain_header(batch, Rules(compression=codec), NOW) == read_header(batch)
+    for rules in (
+        WALKED,
+        Rules(compacted=True),
+        Rules(timestamp_type=LOG_APPEND_TIME),
+        Rules(before_max_ms=HOUR),
+        Rules(compression=Compression.ZSTD if codec != Compression.ZSTD else Compression.GZIP),
+        Rules(from_client=False),
+    ):
+        assert plain_header(batch, rules, NOW) is None
+
+
+@given(
+    place=st.integers(0, RECORDS - 1),
+    value=st.binary(min_size=1, max_size=4),
+    count=st.sampled_from([1, 3, FEW_RECORDS + 1]),
+    rules=st.sampled_from([LENIENT, Rules(after_max_ms=HOUR), Rules(compression=0)]),
+    codec=st.sampled_from([Compression.NONE, Compression.GZIP]),
+)
+def test_the_short_way_comes_to_the_same_for_any_header(
+    place: int, value: bytes, count: int, rules: Rules, codec: Compression
+) -> None:
+    records = [Record(index, BASE_TIMESTAMP + index, b"key", b"value") for index in range(count)]
+    batch = build_batch(records, compression=codec)
+    batch[place : place + len(value)] = value
+    resealed(batch)
+    try:
+        validate(batch, rules, NOW)
+    except InvalidRecords:
+        assert plain_header(batch, rules, NOW) is None
 
 
 @BOTH
