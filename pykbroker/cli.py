@@ -205,6 +205,19 @@ def _metadata(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not etcd://HOST:PORT, tcp://HOST:PORT or unix:/PATH"
         )
+    from pykbroker.ports import UnusableStore
+
+    try:
+        if text.startswith("etcd://"):
+            from pykbroker.edges.metadata_store.etcd_options import parse_url
+
+            parse_url(text)
+        else:
+            from pykbroker.edges.metadata_store.addresses import parse_address
+
+            parse_address(text)
+    except UnusableStore as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text
 
 

@@ -144,9 +144,10 @@ def metadata_source(
         host = format_address(voters[0].host or "localhost", voters[0].port)
         return MetadataSource(settings, clock, workers, address=f"tcp://{host}")
     is_host = bool(voters)
+    is_controller = CONTROLLER_ROLE in settings.list("process.roles")
     servers = settings.list("controller.quorum.bootstrap.servers")
     if servers and not voters:
-        if CONTROLLER_ROLE not in settings.list("process.roles"):
+        if not is_controller:
             return MetadataSource(settings, clock, workers, address=f"tcp://{servers[0]}")
         if len(servers) > 1:
             raise UnusableStore(
@@ -155,13 +156,25 @@ def metadata_source(
             )
         is_host = True
     if options.memory:
+        _check_controller(is_controller)
         return MetadataSource(settings, clock, workers, serves_voters=is_host)
     directory = cluster_directory(loaded, options, log_dirs)
     if not is_host and is_served(directory):
         from pykbroker.edges.metadata_store.addresses import socket_address
 
         return MetadataSource(settings, clock, workers, address=socket_address(directory))
+    _check_controller(is_controller)
     return MetadataSource(settings, clock, workers, directory=directory, serves_voters=is_host)
+
+
+def _check_controller(is_controller: bool) -> None:
+    """With a store of its own a broker would wait for ever for another one's controller."""
+    if not is_controller:
+        raise UnusableStore(
+            "process.roles is broker alone, and there is no controller: name it by "
+            "controller.quorum.voters or controller.quorum.bootstrap.servers, or the metadata by "
+            "--metadata"
+        )
 
 
 def _voters(settings: Settings) -> list[Voter]:

@@ -2,7 +2,8 @@
 
 The command line wins over the environment, the environment over the file, as in Kafka's own
 container. A name that nobody knows is passed over: with a warning where it was written for us
-(file, option), silently in the environment, which is full of names meant for others.
+(file, option); of the environment, which is full of names meant for others, only where it is all
+but one of ours.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ _LISTENER_NAMES = (
     "inter.broker.listener.name",
     "listener.security.protocol.map",
 )
+
+
+_DIRECTORY_NAMES = ("log.dirs", "log.dir", "metadata.log.dir")
+_MISSPELT = 0.92
+"""How alike a variable's name is to one of ours: a letter or two are wrong."""
 
 
 class Loaded(NamedTuple):
@@ -78,11 +84,11 @@ def property_name(variable: str) -> str | None:
     return dotted.replace("...", "-").replace("..", "_")
 
 
-def perhaps(name: str, known: Iterable[str]) -> str:
+def perhaps(name: str, known: Iterable[str], likeness: float = 0.8) -> str:
     """For an error message: what may have been meant."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), 1, 0.8)
+    near = get_close_matches(name, list(known), 1, likeness)
     return f", did you mean {near[0]}?" if near else ""
 
 
@@ -144,9 +150,10 @@ def load_settings(
     given = from_options(options)
     file = from_file(config_file) if config_file is not None else {}
     variables = from_environment(environment or {})
+    warnings.extend(_misspelt(environment or {}, file))
     for place, layer in ((config_file, file), ("-o", given)):
         for name in [name for name in layer if not is_known(name)]:
-            hint = perhaps(name, [known for known in BROKER.names() if is_known(known)])
+            hint = perhaps(name, _names())
             warnings.append(f"unknown property {name} ({place}){hint}{IGNORED}")
             del layer[name]
     if host is not None or port is not None:
@@ -161,6 +168,9 @@ def load_settings(
     if brokers > 1:
         _check_alone(static)
     if data_dir is not None:
+        replaced = [name for name in _DIRECTORY_NAMES if static.pop(name, None) is not None]
+        if replaced:
+            warnings.append(f"--data-dir replaces {', '.join(replaced)}")
         static["log.dirs"] = broker_directory(data_dir, own_id)
     voters = len([v for v in static.get("controller.quorum.voters", "").split(",") if v.strip()])
     profile = local_profile(
@@ -174,6 +184,20 @@ def load_settings(
     listeners = parse_listeners(settings)
     _check_protocols(listeners)
     return Loaded(settings, listeners, warnings, _without_effect(static))
+
+
+def _names() -> list[str]:
+    return [name for name in BROKER.names() if is_known(name)]
+
+
+def _misspelt(environment: Mapping[str, str], file: Mapping[str, str]) -> Iterable[str]:
+    """The container's file holds what is in its environment, and is told of by itself."""
+    for variable in environment:
+        name = property_name(variable)
+        if name is not None and not is_known(name) and name not in file:
+            hint = perhaps(name, _names(), _MISSPELT)
+            if hint:
+                yield f"unknown property {name} ({variable}){hint}{IGNORED}"
 
 
 def _check_protocols(listeners: Listeners) -> None:

@@ -113,6 +113,30 @@ def test_listener_settings_come_from_the_environment_too() -> None:
     assert found == {"listener.name.internal.max.connections": "5"}
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("KAFKA_NUM_PARTITONS", "num.partitions"),
+        ("KAFKA_ADVERTISED_LISTENER", "advertised.listeners"),
+        ("KAFKA_BOOTSTRAP_SERVERS", None),
+        ("KAFKA_HEAP_OPTS", None),
+        ("KAFKA_SASL_MECHANISM", None),
+        ("KAFKA_CLUSTER_ID", None),
+    ],
+)
+def test_a_variable_that_is_all_but_one_of_ours_is_told_of(
+    variable: str, meant: str | None, tmp_path: Path
+) -> None:
+    warnings = load_settings(environment={variable: "3"}).warnings
+    name = variable.removeprefix("KAFKA_").lower().replace("_", ".")
+    said = f"unknown property {name} ({variable}), did you mean {meant}? (ignored)"
+    assert warnings == ([said] if meant else [])
+    # What the container wrote into its file is not told of twice.
+    (tmp_path / "file").write_text(f"{name}=3\n")
+    file = str(tmp_path / "file")
+    assert len(load_settings(config_file=file, environment={variable: "3"}).warnings) == 1
+
+
 def test_node_id_wins_over_broker_id_in_the_environment() -> None:
     both = {"KAFKA_NODE_ID": "4", "KAFKA_BROKER_ID": "3"}
     assert load_settings(environment=both).settings.int("broker.id") == 4
@@ -213,6 +237,7 @@ def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
 def test_each_broker_has_a_log_directory_of_its_own_in_the_data_directory() -> None:
     loaded = load_settings(data_dir="/data", options=["log.dirs=/other", "node.id=7"])
     assert loaded.settings.list("log.dirs") == ("/data/broker-7",)
+    assert loaded.warnings == ["--data-dir replaces log.dirs"]
     assert load_settings().settings.list("log.dirs") == ("pykbroker-data/broker-1",)
     assert load_settings(options=["log.dirs=/x"]).settings.list("log.dirs") == ("/x",)
 

@@ -224,6 +224,8 @@ def test_a_wrong_argument_is_one_clear_line(tmp_path: Path, argument: tuple[str,
         (("serve", "--config", "/nope"), "cannot read /nope: No such file or directory"),
         (("exec", "-o", "num.partition=1", "--", "true"), "did you mean num.partitions?"),
         (("import",), "required: DIR"),
+        (("serve", "--metadata", "etcd://"), "--metadata: etcd://: not etcd://HOST:PORT"),
+        (("serve", "--metadata", "tcp://h:x"), "--metadata: tcp://h:x: not unix:/path or tcp://"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(
@@ -239,6 +241,7 @@ def test_a_mistake_is_named_with_what_to_do(
     [
         (("serve", "--port", "0", "--data-dir", "/proc/none"), "cannot use log directory /proc/n"),
         (("serve", "--memory", "--host", "none.invalid"), "cannot listen on none.invalid:9092: "),
+        (("serve", "--memory", "-o", "process.roles=broker"), "there is no controller: name it by"),
         (("import", "/nope"), "cannot import /nope: there is no such directory"),
     ],
 )
