@@ -98,6 +98,8 @@ class World(NamedTuple):
     """What a listener on every interface advertises."""
     halt: Callable[[Exception], None] = _end_with
     """Ends the broker where it stands, as a crash does: nothing is written, nobody is told."""
+    max_open_files: int = 256
+    """Of logs: the least recently used is closed first."""
 
 
 class Ready(NamedTuple):
@@ -135,6 +137,7 @@ class Broker:
             world.rng,
             self.settings,
             log_dirs,
+            max_open_files=world.max_open_files,
             ignored_names=ignored_names,
         )
         self.logs.on_all_failed = self._all_failed.set

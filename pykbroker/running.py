@@ -81,6 +81,7 @@ def run_loop(main: Callable[..., Any], *arguments: Any) -> int:
 async def _settled(main: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
     """What has been imported by now stays, and the garbage collector need not look at it."""
     gc.freeze()
+    gc.set_threshold(GARBAGE_AT)
     gc.enable()
     code: int = await main(*arguments)
     return code
@@ -104,6 +105,9 @@ def _log_loop_error(_: object, context: dict[str, Any]) -> None:
     logger.error(str(context.get("message")), error=context.get("exception"))
 
 
+GARBAGE_AT = 20_000
+"""How many more objects than were there before make a look for garbage worth while. A request for a
+thousand partitions has some thousands, all gone with its answer: looking at them finds nothing."""
 SETTLED_MS = 1_000
 """After this long a broker has started: what is not needed for that comes now."""
 REFUSALS = (ListenError, DirectoryRefused, UnusableStore, WrongCluster, NodeIdInUse)
@@ -140,11 +144,11 @@ async def _serve_with_edges(
     if options.memory:
         from pykbroker.edges.memory_disk import MemoryDisk
 
-        disk = MemoryDisk(clock.wall_ms)
+        disk, max_open_files = MemoryDisk(clock.wall_ms), sys.maxsize
     else:
-        from pykbroker.edges.disk import RealDisk
+        from pykbroker.edges.disk import RealDisk, segments_held_open
 
-        disk = RealDisk()
+        disk, max_open_files = RealDisk(), segments_held_open()
     source = metadata_source(loaded, options, log_dirs, clock, workers)
     world = World(
         clock,
@@ -156,6 +160,7 @@ async def _serve_with_edges(
         source.beside,
         socket.gethostname(),
         lambda problem: os._exit(refuse(problem, options)),
+        max_open_files,
     )
     broker = Broker(
         loaded,

@@ -16,6 +16,8 @@ try:
     IOV_MAX = os.sysconf("SC_IOV_MAX")
 except (ValueError, OSError):
     IOV_MAX = 16
+SEGMENTS_AT_MOST = 16_384
+"""Held open: a file that is opened for each of its writes costs twice what the write does."""
 _DATASYNC = getattr(os, "fdatasync", os.fsync)
 
 
@@ -85,6 +87,16 @@ class RealFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def segments_held_open() -> int:
+    """A quarter of the files that this process may open; most are for connections."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return SEGMENTS_AT_MOST
+    return max(64, min(limit // 4, SEGMENTS_AT_MOST))
 
 
 class RealLock:

@@ -12,7 +12,7 @@ from pykbroker.state.operations import NOT_ASKED
 from pykbroker.state.topic_names import check_topic_name
 from pykbroker.state.types import NO_LEADER
 from wire.errors import ErrorCode
-from wire.messages.metadata import MetadataResponsePartition, MetadataResponseTopic
+from wire.messages.metadata import MetadataResponsePartition, StandingTopic
 from wire.tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TopicImage,
     )
     from pykbroker.state.types import NodeId
+    from wire.messages.metadata import MetadataResponseTopic
 
 INTERNAL_TOPICS = frozenset(("__consumer_offsets", "__transaction_state", "__share_group_state"))
 
@@ -95,7 +96,7 @@ class TopicDescriber:
         known = self._known.get(topic.name)
         if known is not None and known[0] is topic:
             return known[1]
-        made = MetadataResponseTopic(
+        made = StandingTopic(
             name=topic.name,
             topic_id=topic.topic_id,
             is_internal=topic.name in INTERNAL_TOPICS,

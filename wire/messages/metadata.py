@@ -8,7 +8,7 @@ v11 no operations of the cluster - v12 by topic id alone - v13 an error for the 
 
 from __future__ import annotations
 
-from wire.schema import ZERO_UUID, Request, Response, Struct, at, int16, int32, string, uuid
+from wire.schema import ZERO_UUID, Request, Response, Struct, at, int16, int32, kept, string, uuid
 
 
 class MetadataRequestTopic(Struct):
@@ -47,6 +47,10 @@ class MetadataResponseTopic(Struct):
     is_internal: bool = at("1+", default=False, ignorable=True)
     partitions: list[MetadataResponsePartition] = []
     topic_authorized_operations: int32 = at("8+", default=-2147483648)
+
+
+StandingTopic = kept(MetadataResponseTopic)
+"""What is told of a topic until it changes."""
 
 
 class MetadataResponse(Response, api_key=3, versions="0-13", flexible="9+"):
