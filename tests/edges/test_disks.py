@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from pykbroker.edges.disk import RealDisk, RealFile
+from pykbroker.edges.disk import SEGMENTS_AT_MOST, RealDisk, RealFile, segments_held_open
 from pykbroker.edges.memory_disk import MemoryDisk
 
 if TYPE_CHECKING:
@@ -379,3 +380,14 @@ def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
     assert isinstance(file, RealFile)
     file.close()
     file.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "held"),
+    [(100, 64), (1024, 256), (1 << 20, SEGMENTS_AT_MOST), (resource.RLIM_INFINITY, None)],
+)
+def test_most_of_the_open_files_are_for_connections(
+    monkeypatch: pytest.MonkeyPatch, limit: int, held: int | None
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert segments_held_open() == (held or SEGMENTS_AT_MOST)

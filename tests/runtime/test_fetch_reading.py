@@ -379,6 +379,9 @@ def test_what_is_plain_is_what_a_closer_look_finds(
 def test_who_stands_still_gets_the_same_answer(path: DataPath) -> None:
     first = read(path, request()).answers[0].data
     assert read(path, request()).answers[0].data is first
+    for isolation, aborted in ((1, []), (0, None)):
+        reading = read(path, request(), params=FetchParams(isolation=isolation))
+        assert reading.answers[0].data.aborted_transactions == aborted
     path.append(b"x")
     assert read(path, request(offset=1)).answers[0].data.high_watermark == 1
     assert read(path, request()).answers[0].size > 0

@@ -56,7 +56,7 @@ class LogContext:
         self.disk = disk
         self.clock = clock
         self.rng = rng
-        self.handles = handles or FileHandles(disk)
+        self.handles = FileHandles(disk) if handles is None else handles
         self.recent = RecentReads()
         self.flushes = Timings()
         self.producer_id_expiration_ms = 86_400_000

@@ -93,6 +93,8 @@ class FlushJob:
 
     def finish(self) -> None:
         self._unpin_all()
+        for path in self._files:
+            self.log.context.handles.forget(path)  # nobody is going to write there again
         if self.log.is_closed and isinstance(self.error, FileNotFoundError):
             return  # deleted meanwhile: its folder was renamed under the worker
         if self.error is not None:

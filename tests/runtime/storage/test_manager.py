@@ -654,3 +654,26 @@ def test_a_thousand_partitions_need_few_descriptors(tmp_path: Any) -> None:
         await manager.close()
 
     anyio.run(fill)
+
+
+async def test_only_what_is_written_again_stays_open(box: ManagerBox) -> None:
+    logs = [box.log(partition=index) for index in range(3)]
+    for log in logs:
+        box.append(log, b"x")
+        assert len(box.manager.handles) > 0
+        log.flush()
+    assert len(box.manager.handles) == 3
+    box.manager.delete(logs[0].topic_partition)
+    assert len(box.manager.handles) == 2
+    box.manager.release()
+    assert len(box.manager.handles) == 0
+
+
+async def test_no_more_are_open_than_are_allowed(box: ManagerBox) -> None:
+    box.manager.handles.capacity = 2
+    logs = [box.log(partition=index) for index in range(5)]
+    for _ in range(2):
+        for log in logs:
+            box.append(log, b"x")
+    assert len(box.manager.handles) == 2
+    assert [log.log_end_offset for log in logs] == [2] * 5
