@@ -11,16 +11,19 @@ WORTH_BYTES = 16 * 1024
 """Less is read as quickly as it is looked up."""
 KEPT_BYTES = 4 * 1024 * 1024
 REMEMBERED = 16
+PLACES = 256
+"""Two hundred consumers, each somewhere else, find their places without looking for them."""
 
 
 class RecentReads:
-    """Bytes that were asked for a second time, until newer ones take their place.
+    """Bytes that were asked for a second time, until newer ones take their place; and where reads
+    have ended.
 
     Batches in a log do not change, only their end does: whoever cuts or drops a segment calls
     ``forget``. A reader on his own costs nothing but the memory of where he was.
     """
 
-    __slots__ = ("_asked", "_bytes", "_kept", "worth_bytes")
+    __slots__ = ("_asked", "_bytes", "_kept", "_places", "worth_bytes")
 
     def __init__(self) -> None:
         self.worth_bytes = WORTH_BYTES
@@ -28,6 +31,19 @@ class RecentReads:
         """Asked for once, lately."""
         self._kept: dict[tuple[Segment, int, int], bytes] = {}
         self._bytes = 0
+        self._places: dict[tuple[Segment, int], int] = {}
+        """Where what follows a read begins, by its offset."""
+
+    def place(self, segment: Segment, offset: int) -> int | None:
+        """The position of the batch that begins with ``offset`` or after it, if a read ended
+        there."""
+        return self._places.get((segment, offset))
+
+    def note(self, segment: Segment, offset: int, position: int) -> None:
+        places = self._places
+        places[segment, offset] = position
+        if len(places) > PLACES:
+            del places[next(iter(places))]
 
     def pread(self, segment: Segment, position: int, size: int) -> bytes:
         """``size`` bytes of the segment's log, which must have as many from there on."""
@@ -65,4 +81,5 @@ class RecentReads:
         """Some segment's bytes are no more what they were, or are gone."""
         self._asked.clear()
         self._kept.clear()
+        self._places.clear()
         self._bytes = 0

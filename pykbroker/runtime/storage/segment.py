@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 log = get_logger("pykbroker.storage.segment")
 NO_TIMESTAMP = -1
-_NOWHERE = (-1, 0)
 
 
 class Segment:
@@ -51,7 +50,6 @@ class Segment:
         "_max_timestamp",
         "_offset_index",
         "_path",
-        "_read_end",
         "_tail_floor",
         "_tail_offsets",
         "_tail_positions",
@@ -103,8 +101,6 @@ class Segment:
         self._tail_floor = base_offset - 1
         self._tail_offsets: list[int] = []
         self._tail_positions: list[int] = []
-        self._read_end = _NOWHERE
-        """(offset, position) of what follows the last read: whoever reads on asks for it next."""
 
     # Files
 
@@ -219,8 +215,9 @@ class Segment:
             if index < len(self._tail_positions):
                 return self._tail_positions[index]
             return self.size
-        if offset == self._read_end[0]:
-            return self._read_end[1]
+        known = self._context.recent.place(self, offset)
+        if known is not None:
+            return known
         for found in self._walk(self.offset_index.lookup(offset)):
             if found.last_offset >= offset:
                 return found.position
@@ -249,28 +246,32 @@ class Segment:
             return start, memoryview(data)[:end]
         if not min_one_batch:
             return start, b""
-        size = next(hop(self.file(), start, self.size)).size
-        return start, recent.pread(self, start, size)
+        first = next(hop(self.file(), start, self.size))
+        recent.note(self, first.last_offset + 1, start + first.size)
+        return start, recent.pread(self, start, first.size)
 
     def _last_whole(self, data: bytes, start: int, max_bytes: int) -> int:
         """The length of the whole batches at the beginning of ``data``."""
-        known = self.offset_index.at_position(start + max_bytes)
+        known = self.offset_index.at_position(start + len(data) - HOP.size)
         end = 0
         if known is not None and known.position > start:
             end = known.position - start
             if not _is_batch_of(data, end, known.last_offset):
                 end = 0
-        last = -1
+        next_offset = -1
         while end + HOP.size <= len(data):
             base_offset, length, magic, delta = HOP.unpack_from(data, end)
             if magic != 2 or length < 0 or delta < 0:
                 raise CorruptBatch(f"no batch begins at position {start + end} of {self._path}")
             if end + LOG_OVERHEAD + length > max_bytes:
+                if next_offset < 0:
+                    next_offset = base_offset
                 break
             end += LOG_OVERHEAD + length
-            last = base_offset + delta
-        if last >= 0:
-            self._read_end = last + 1, start + end
+            next_offset = base_offset + delta + 1
+        if end and next_offset >= 0:
+            # Whoever reads on asks for that next.
+            self._context.recent.note(self, next_offset, start + end)
         return end
 
     def _walk(self, entry: IndexEntry | None) -> Iterator[Hop]:
@@ -531,7 +532,6 @@ class Segment:
 
     def _cut_reads(self) -> None:
         """What was read may be no more what is there."""
-        self._read_end = _NOWHERE
         self._context.recent.forget()
 
     def reset_txn_index(self) -> None:

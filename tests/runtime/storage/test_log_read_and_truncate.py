@@ -46,23 +46,51 @@ def test_a_read_brings_whole_batches_of_at_most_the_bytes_asked_for(box: LogBox)
         assert len(box.log.read(4, limit).records) == limit // size * size
 
 
+@pytest.fixture
+def positions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the files of logs are read."""
+    found: list[int] = []
+    kind = type(FaultyDisk().open("/file", create=True))
+    pread = kind.pread
+
+    def noted(self: Any, at: int, count: int) -> bytes:
+        found.append(at)
+        return pread(self, at, count)
+
+    monkeypatch.setattr(kind, "pread", noted)
+    return found
+
+
+@pytest.mark.parametrize("interval", [1, 200, 400, 1 << 20])
+@pytest.mark.parametrize("spare", [0, 1, 60, 171])
 def test_whoever_reads_on_is_not_looked_up_again(
-    box: LogBox, monkeypatch: pytest.MonkeyPatch
+    positions: list[int], interval: int, spare: int
+) -> None:
+    """However many of the batches are in the index, and wherever in a batch the limit lies; and
+    though others read elsewhere meanwhile."""
+    box = LogBox(FaultyDisk(), index_interval_bytes=interval)
+    for number in range(20):
+        box.append(b"v%02d" % number, bytes(100))
+    size = len(box.log.read(0, 1 << 20).records) // 20
+    box.open()
+    limit = 2 * size + spare
+    for offset in (0, 12):
+        assert bases(box.log.read(offset, limit).records) == [offset, offset + 2]
+    positions.clear()
+    for offset in (4, 16, 8, 20):
+        assert bases(box.log.read(offset, limit).records) == [offset, offset + 2]
+    assert positions == [2 * size, 8 * size, 4 * size, 10 * size], "records only"
+
+
+def test_whoever_takes_batches_larger_than_the_limit_is_not_looked_up_again(
+    box: LogBox, positions: list[int]
 ) -> None:
     size = len(box.log.read(0, 1 << 20).records) // 10
     box.open()
-    positions: list[int] = []
-    file = box.log.segments[0].file()
-    pread = type(file).pread
-    monkeypatch.setattr(
-        type(file),
-        "pread",
-        lambda self, at, count: positions.append(at) or pread(self, at, count),
-    )
-    assert bases(box.log.read(4, 2 * size).records) == [4, 6]
-    positions.clear()
-    assert bases(box.log.read(8, 2 * size).records) == [8, 10]
-    assert positions == [4 * size], "records only"
+    for offset in range(0, 10, 2):
+        positions.clear()
+        assert bases(box.log.read(offset, 60, min_one_batch=True).records) == [offset]
+    assert set(positions) == {4 * size}, "the records and what tells their size"
 
 
 def test_where_a_read_ended_is_forgotten_when_the_log_is_cut(box: LogBox) -> None:
