@@ -35,7 +35,7 @@ from pykbroker.runtime.producer_ids import ProducerIds
 from pykbroker.runtime.quotas import Quotas
 from pykbroker.runtime.replica_manager import ReplicaManager
 from pykbroker.runtime.services import Services
-from pykbroker.runtime.storage.directory import LogDirectoriesFailed
+from pykbroker.runtime.storage.directory import DirectoryRefused, LogDirectoriesFailed
 from pykbroker.runtime.storage.manager import LogManager
 from pykbroker.runtime.telemetry import Telemetry
 from pykbroker.state.controller import keys
@@ -213,7 +213,7 @@ class Broker:
                     await self._listen(sockets, services)
                     http = self._serve_http(services, tasks)
                     on_ready(self._ready(sockets, http))
-                    self._remove_strays(images)
+                    self._put_strays_aside(images)
                     await self._stop.wait()
                 await self._shut_down(membership, services)
                 tasks.cancel_scope.cancel()
@@ -262,9 +262,11 @@ class Broker:
     async def _cluster_id(self, stored: str | None, store: MetadataStore) -> str:
         """The data's, else the store's, else a new one; that they agree is checked later.
 
-        Of several brokers that start a cluster together one names it.
+        Of several brokers that start a cluster together one names it. Partitions are never taken
+        into a store that does not know of their cluster: to it, all of them are strays.
         """
-        if stored is not None:
+        holding = [d for d in self.logs.live_directories() if d.partitions or d.futures]
+        if stored is not None and not holding:
             return stored
         proposed = uuid_text(self._world.rng.randbytes(16))
         while True:
@@ -272,7 +274,13 @@ class Broker:
                 found = await store.read(keys.CLUSTER_ID)
                 for item in found.items:
                     if item.key == keys.CLUSTER_ID:
-                        return item.value.decode()
+                        return stored or item.value.decode()
+                if stored is not None:
+                    raise DirectoryRefused(
+                        f"{holding[0].path} holds partitions of cluster {stored}, and the metadata "
+                        "store is empty: name the store that they belong to (--data-dir, "
+                        "metadata.log.dir or --metadata), or an empty directory"
+                    )
                 put = Put(keys.CLUSTER_ID, encode_value(proposed))
                 await store.transact([Compare(keys.CLUSTER_ID, 0)], [put])
             except StoreUnavailable as error:
@@ -444,7 +452,7 @@ class Broker:
         logger.info("ready", node_id=self.node_id, listeners=",".join(addresses))
         return Ready(self.node_id, addresses, http)
 
-    def _remove_strays(self, images: Images) -> None:
+    def _put_strays_aside(self, images: Images) -> None:
         def is_ours(topic_partition: TopicPartition, topic_id: TopicId) -> bool:
             topic = images.current.topics.get(topic_partition.topic)
             if topic is None or topic_id not in (topic.topic_id, NO_TOPIC_ID):
@@ -454,7 +462,7 @@ class Broker:
                 index < len(topic.partitions) and self.node_id in topic.partitions[index].replicas
             )
 
-        self.logs.remove_strays(is_ours)
+        self.logs.put_strays_aside(is_ours)
 
     async def _leave_leaderships(self, membership: Membership) -> int:
         """The epoch that proves a clean stop; -1 when the controller did not hear of it."""

@@ -71,7 +71,8 @@ where a default differs, the meaning says so. What is accepted and does nothing 
 
 They are given by `-o name=value`, by variables (`KAFKA_LOG_RETENTION_MS` is `log.retention.ms`) and
 in a `server.properties` file (`--config FILE`); the first of these counts. A name that nobody knows
-is passed over with a warning.""",
+is passed over with a warning; of variables only if it is all but one of these, since many have
+names of that kind.""",
         "## Of the broker, changed while it runs",
         "Scope is Kafka's: `cluster-wide` is set for all brokers or for one, `per-broker` for one.",
         _table(dynamic, scope=True),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pykbroker import __version__
+from tests.support.clients import Confluent, Message
 from tests.support.process import BrokerProcess, eventually, run_command
 
 if TYPE_CHECKING:
@@ -138,6 +139,35 @@ def test_a_data_directory_in_use_is_refused(
     assert code == 1
     assert data in one_line(err)
     assert broker.terminate() == 0
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_partitions_without_their_metadata_are_refused_untouched(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path, lost: bool
+) -> None:
+    data = tmp_path / "data"
+    broker = start_broker("--data-dir", str(data))
+    Confluent().produce(broker.bootstrap, "t", [Message(b"precious")])
+    assert broker.terminate() == 0
+    if lost:
+        for path in data.glob("metadata.sqlite*"):
+            path.rename(tmp_path / path.name)
+        arguments: tuple[str, ...] = ("--data-dir", str(data))
+    else:
+        arguments = ("-o", f"log.dirs={data / 'broker-1'}")
+    before = sorted(path.name for path in (data / "broker-1").iterdir())
+    serve = ("serve", "--port", "0", "--log-level", "error")
+    code, _, err = run_command(*serve, *arguments, cwd=tmp_path)
+    assert code == 1
+    assert f"{data / 'broker-1'} holds partitions of cluster " in one_line(err)
+    after = {path.name for path in (data / "broker-1").iterdir()}
+    assert after - {"metadata.sqlite", "metadata.sqlite-shm", "metadata.sqlite-wal"} == set(before)
+    if lost:
+        for path in tmp_path.glob("metadata.sqlite*"):
+            path.rename(data / path.name)
+    again = start_broker("--data-dir", str(data))
+    (message,) = Confluent().consume(again.bootstrap, "t", 1)
+    assert message.value == b"precious"
 
 
 def test_a_foreign_directory_is_refused_untouched(tmp_path: Path) -> None:

@@ -108,8 +108,10 @@ class LogDirectory:
             found = parse_directory(name)
             if found is None or not self.disk.is_directory(f"{self.path}/{name}"):
                 continue
-            if found.mark in (DELETE_DIRECTORY, STRAY_DIRECTORY):
+            if found.mark == DELETE_DIRECTORY:
                 self.leftovers.append(name)
+            elif found.mark == STRAY_DIRECTORY:
+                continue  # put aside; nobody but a person removes it
             elif found.mark == FUTURE_DIRECTORY:
                 self.futures[found.topic_partition] = name
             else:

@@ -242,7 +242,7 @@ class LogManager:
     ) -> PartitionLog:
         """The log of a partition that this broker is to hold; ``config`` is taken over.
 
-        Files of a topic that had the same name before are not this topic's: they go.
+        Files of a topic that had the same name before are not this topic's: they are put aside.
         """
         log = self.logs.get(topic_partition)
         if log is not None:
@@ -310,8 +310,9 @@ class LogManager:
     def directory_at(self, path: str) -> LogDirectory:
         return next(d for d in self.directories if d.path == path)
 
-    def remove_strays(self, is_known: Callable[[TopicPartition, TopicId], bool]) -> int:
-        """Remove what lies on disk of partitions that this broker is no longer to hold."""
+    def put_strays_aside(self, is_known: Callable[[TopicPartition, TopicId], bool]) -> int:
+        """What lies on disk of partitions that this broker is no longer to hold. It is not deleted,
+        as the metadata may be what is wrong."""
         count = 0
         for directory in self.live_directories():
             for topic_partition, folder in list(directory.partitions.items()):
@@ -319,7 +320,6 @@ class LogManager:
                 stored = log.topic_id if log else self._stored_topic_id(directory, folder)
                 if is_known(topic_partition, stored):
                     continue
-                logger.info("removing a stray partition", folder=f"{directory.path}/{folder}")
                 count += 1
                 if log is not None:
                     self.delete(topic_partition, mark=STRAY_DIRECTORY)
@@ -350,6 +350,10 @@ class LogManager:
             self.disk.rename(f"{directory.path}/{folder}", f"{directory.path}/{gone}")
         except OSError as error:
             self.upkeep.directory_failed(directory.path, error)
+            return
+        if mark == STRAY_DIRECTORY:
+            aside = f"{directory.path}/{gone}"
+            logger.warning("stray", partition=str(topic_partition), put_aside_as=aside)
             return
         delay_ms = self.settings.current.int("log.segment.delete.delay.ms")
         self.upkeep.delete_later([f"{directory.path}/{gone}"], delay_ms)
