@@ -152,6 +152,7 @@ def _check_target(source: str, target: str) -> None:
 def _check_source(disk: Disk, path: str) -> None:
     if not disk.is_directory(path):
         raise Refused("there is no such directory")
+    disk.listdir(path)  # or the OSError that says why not
     if not disk.exists(f"{path}/{META_PROPERTIES}"):
         raise Refused(f"it is no data directory of Kafka: it has no {META_PROPERTIES}")
 

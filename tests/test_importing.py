@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -137,10 +138,20 @@ def test_targets_that_are_refused(
 
 
 def test_sources_that_are_refused(
-    kafka_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kafka_directory: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     new = tmp_path / "new"
     assert "no such directory" in refusal(capsys, tmp_path / "nowhere", new)
+
+    def closed(_: object, path: str) -> list[str]:  # root may look anywhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pykbroker.edges.disk.RealDisk.listdir", closed)
+        assert "Permission denied" in refusal(capsys, kafka_directory, new)
     (tmp_path / "strange").mkdir()
     assert "has no meta.properties" in refusal(capsys, tmp_path / "strange", new)
     (tmp_path / "strange" / "meta.properties").write_text(META.format(node=1))

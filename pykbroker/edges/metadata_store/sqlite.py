@@ -8,6 +8,8 @@ and the keys they left behind are deleted at the next start.
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -187,6 +189,16 @@ class SqliteStore:
             raise StoreUnavailable("the store is closed")
 
 
+def _why(path: str, error: Exception) -> str:
+    """SQLite has one text for many reasons."""
+    if "locked" in str(error):
+        return "in use by another process"
+    needed = path if os.path.exists(path) else os.path.dirname(path)
+    if os.path.exists(needed) and not os.access(needed, os.R_OK | os.W_OK):
+        return os.strerror(errno.EACCES)
+    return str(error)
+
+
 class Database:
     """The file itself. Synchronous; one thread at a time."""
 
@@ -200,12 +212,12 @@ class Database:
                 path, isolation_level=None, check_same_thread=False, timeout=0.0
             )
         except sqlite3.Error as error:
-            raise UnusableStore(f"{path}: {error}") from error
+            raise UnusableStore(f"{path}: {_why(path, error)}") from error
         try:
             self._prepare(path)
         except sqlite3.Error as error:
             self._connection.close()
-            raise UnusableStore(f"{path}: {error}") from error
+            raise UnusableStore(f"{path}: {_why(path, error)}") from error
         except UnusableStore:
             self._connection.close()
             raise

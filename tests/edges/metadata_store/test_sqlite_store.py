@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -68,7 +69,7 @@ async def test_the_past_before_opening_cannot_be_followed(path: str) -> None:
 async def test_a_second_opener_is_refused_and_harms_nothing(path: str) -> None:
     async with opened(path) as store:
         await store.transact((), [Put("/a", b"")])
-        with pytest.raises(UnusableStore, match="locked"):
+        with pytest.raises(UnusableStore, match="in use by another process"):
             async with opened(path):
                 pass
         assert (await store.transact((), [Put("/b", b"")])).succeeded
@@ -101,6 +102,24 @@ async def test_somebody_elses_database_is_refused_untouched(path: str, tmp_path:
 async def test_what_is_no_database_is_refused(path: str, tmp_path: Path) -> None:
     (tmp_path / "metadata.sqlite").write_bytes(b"not a database, but long enough to be read" * 99)
     with pytest.raises(UnusableStore, match="not a database"):
+        async with opened(path):
+            pass
+
+
+async def test_one_that_cannot_be_written_is_refused_with_the_reason(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path):
+        pass
+
+    class ReadOnly(sqlite3.Connection):
+        def execute(self, *_: object) -> sqlite3.Cursor:  # type: ignore[override]
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda p, **o: connect(p, factory=ReadOnly, **o))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may do anything
+    with pytest.raises(UnusableStore, match=r"metadata\.sqlite: Permission denied"):
         async with opened(path):
             pass
 
