@@ -18,7 +18,7 @@ from pykbroker.runtime.fetching import FetchParams, Reading, read_partitions
 from pykbroker.runtime.partition import HIGH_WATERMARK, TXN_COMMITTED
 from pykbroker.runtime.purgatory import FetchWait
 from pykbroker.state.errors import KafkaError
-from pykbroker.state.fetch_session import FetchEntry
+from pykbroker.state.fetch_session import entries_of
 from pykbroker.state.types import TopicId
 from wire.errors import ErrorCode
 from wire.messages.fetch import (
@@ -31,7 +31,7 @@ from wire.messages.fetch import (
 
 if TYPE_CHECKING:
     from pykbroker.runtime.waiters import Deferral
-    from pykbroker.state.fetch_session import FetchContext, TopicKey
+    from pykbroker.state.fetch_session import FetchContext, FetchEntry, TopicKey
     from wire.messages.fetch import PartitionData
     from wire.schema import Response
 
@@ -100,10 +100,17 @@ def _context(request: FetchRequest, ctx: Context) -> FetchContext:
     uses_ids = ctx.api_version >= 13
     names = image.topic_names
     wanted: list[FetchEntry] = []
+    keys: set[TopicKey] = set()
+    distinct = 0
     for topic in request.topics:
         key: TopicKey = topic.topic_id if uses_ids else topic.topic
         name = names.get(TopicId(topic.topic_id)) if uses_ids else topic.topic
-        wanted += [FetchEntry(key, name, partition) for partition in topic.partitions]
+        partitions = topic.partitions
+        wanted += entries_of(key, name, partitions)
+        keys.add(key)
+        distinct += (
+            len(partitions) if len(partitions) < 2 else len({p.partition for p in partitions})
+        )
     forgotten = [
         (topic.topic_id if uses_ids else topic.topic, index)
         for topic in request.forgotten_topics_data
@@ -118,6 +125,7 @@ def _context(request: FetchRequest, ctx: Context) -> FetchContext:
         is_follower=request.replica_state.replica_id >= 0,
         now_ms=ctx.received_ms,
         names=lambda topic_id: names.get(TopicId(topic_id)),
+        are_distinct=len(keys) == len(request.topics) and distinct == len(wanted),
     )
 
 

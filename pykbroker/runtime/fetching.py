@@ -40,6 +40,9 @@ NO_LEADER_HINT: LeaderIdAndEpoch = PartitionData.definitions["current_leader"][1
 NO_SNAPSHOT: SnapshotId = PartitionData.definitions["snapshot_id"][1].default
 
 
+_new = object.__new__
+
+
 class FetchParams:
     """What holds for all partitions of one fetch."""
 
@@ -150,7 +153,9 @@ def read_partitions(
                 same = standing(partition, entry.request, aborted)
                 if same is not None:
                     watched.append((partition, entry))
-                    answers.append(Answer(entry, same, 0))
+                    answer = _new(Answer)  # its constructor would cost as much again
+                    answer.entry, answer.data, answer.size = entry, same, 0
+                    answers.append(answer)
                     continue
             left = params.max_bytes - total
             data, size = _read(replicas, partition, entry, params, left, update_followers)
@@ -163,14 +168,20 @@ def read_partitions(
         if data.diverging_epoch.epoch >= 0 or data.preferred_read_replica >= 0:
             reading.is_urgent = True
         if size and params.is_follower:
-            if partition.counts_as_throttled:
-                reading.throttled_size += size
-            if params.replica_id in partition.state.adding:
-                reading.reassigned_size += size
+            _count_replicated(reading, partition, params.replica_id, size)
         total += size
         answers.append(Answer(entry, data, size))
     reading.size = total
     return reading
+
+
+def _count_replicated(
+    reading: Reading, partition: Partition, replica_id: NodeId, size: int
+) -> None:
+    if partition.counts_as_throttled:
+        reading.throttled_size += size
+    if replica_id in partition.state.adding:
+        reading.reassigned_size += size
 
 
 def _absent(reading: Reading, entry: FetchEntry, code: ErrorCode) -> None:

@@ -94,6 +94,24 @@ def test_records_are_answered_as_stored(path: DataPath, version: int) -> None:
     assert offsets(found[2]) == [0]
 
 
+@pytest.mark.parametrize("is_split", [False, True])
+@pytest.mark.parametrize("session", [(0, -1), (0, 0)])
+def test_a_partition_named_twice_is_answered_once(
+    path: DataPath, session: tuple[int, int], is_split: bool
+) -> None:
+    """In one topic's list, or in two of the same topic."""
+    path.append(b"a")
+    request = fetch(wanted(0, 7), wanted(1), session=session)
+    again = wanted(0, 0)
+    if is_split:
+        request.topics.append(FetchTopic(topic="t", partitions=[again]))
+    else:
+        request.topics[0].partitions.append(again)
+    answered = [p for topic in path.answer(request, 12).responses for p in topic.partitions]
+    assert [(p.partition_index, p.error_code) for p in answered] == [(0, 0), (1, 0)]
+    assert offsets(answered[0]) == [0]
+
+
 @pytest.mark.parametrize("version", range(13, NEWEST + 1))
 def test_newer_versions_name_topics_by_id(path: DataPath, version: int) -> None:
     path.append(b"a")
