@@ -1,8 +1,10 @@
-"""What counting adds to a request: bytes in, bytes out, without sockets.
+"""What counting adds to a request, as clients see it: over a socket, one at a time and in a full
+pipeline, with a log on disk; and without sockets: bytes in, bytes out.
 
 Each kind of request is served by a process as it is and by one whose modules were stripped of what
-they count, in turns. Told are CPU times per request, the lower quartile of several processes, or
-with ``--instructions`` how many instructions Valgrind counts. Both scatter by 2 %.
+they count, in turns. Told are the server's CPU times per request: of every pair of processes each
+one's best round, and of the pairs the median; without sockets the lower quartile of several
+processes, or with ``--instructions`` how many instructions Valgrind counts. They scatter by 2 %.
 Prints; asserts nothing.
 
     python -m tests.bench.counting_cost [--instructions]
@@ -11,7 +13,10 @@ Prints; asserts nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,16 +24,24 @@ import time
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
+from compat.bench.processes import ProcessTree
 from pykbroker.edges.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, ModuleType
 
+    from pykbroker.handlers.connections import Connections
+    from tests.support.data_path import DataPath
+    from wire.schema import Request
+
+PLAIN = "PLAINTEXT"
 COUNTING: dict[str, Sequence[str]] = {
     "pykbroker.handlers.connection": (
         "self._counts.bytes_in += size",
@@ -59,6 +72,11 @@ COUNTING: dict[str, Sequence[str]] = {
 }
 """Statements by module; each becomes ``pass``."""
 KINDS = ("produce", "fetch", "fetch in a session")
+WAYS = ("in a pipeline", "one at a time")
+BURST = 50
+OVER_SOCKETS = 2000
+"""Requests by one server in one turn."""
+PAIRS, TURNS = 5, 7
 ROUNDS = 15
 FEW, MANY = 100, 600
 
@@ -100,52 +118,155 @@ class Steady(SystemClock):
         return self.ns // 1_000_000
 
 
-def request_of(kind: str) -> Callable[[], None]:
-    """Serves one such request."""
+def connections(path: DataPath, clock: SystemClock) -> Connections:
+    """That serve topics of one partition: ``t`` to produce to, ``idle`` with one record."""
     import pykbroker.handlers.fetch
     import pykbroker.handlers.produce  # noqa: F401
     from pykbroker.handlers.connections import Connections
-    from tests.bench.data_path import fetch, produce
-    from tests.support.connected_client import Client
-    from tests.support.data_path import DataPath, batch
-    from wire.client import request_frame
 
-    path = DataPath()
     path.create("t")
     path.create("idle")
     path.append(b"x" * 1000, name="idle")
-    clock = path.services.clock = Steady()
-    path.services.telemetry = None
-    table = Connections(cast("Any", path.services))
-    client = Client(table)
-    if kind == "produce":
-        records = batch(b"x" * 1000)
-        frame = b"".join(request_frame(produce(records), 12, 1, "client"))
-    else:
-        frame = b"".join(request_frame(fetch(1), 12, 1, "client"))
-    session = 0
+    services: Any = path.services
+    services.clock = clock
+    services.telemetry = SimpleNamespace(connection_closed=lambda number: None)
+    return Connections(services)
+
+
+def first_fetch() -> bytes:
+    """Begins a session that has read everything."""
+    from tests.bench.data_path import fetch
+
+    request = fetch(1, session=(0, 0))
+    request.topics[0].partitions[0].fetch_offset = 1
+    return framed(request)
+
+
+def session_of(answer: bytes) -> int:
+    """Of a fetch of version 12: behind its correlation id, tags, throttle time and error."""
+    return int.from_bytes(answer[4 + 1 + 4 + 2 :][:4], "big")
+
+
+def frames(kind: str, session: int = 0) -> Iterator[bytes]:
+    """One request after another."""
+    from tests.bench.data_path import fetch, produce
+    from tests.support.data_path import batch
+
     if kind == "fetch in a session":
-        frame = b"".join(request_frame(fetch(1, session=(0, 0)), 12, 1, "client"))
-        client.send_bytes(frame)
-        [session] = (found.session_id for found in path.sessions.sessions())
-        entry = next(iter(path.sessions.sessions()[0].entries.values()))
-        entry.request.fetch_offset = 1
-    epoch = 0
+        for epoch in itertools.count(1):
+            yield framed(fetch(0, session=(session, epoch)))
+    request = produce(batch(b"x" * 1000)) if kind == "produce" else fetch(1)
+    yield from itertools.repeat(framed(request))
+
+
+def framed(request: Request) -> bytes:
+    from wire.client import request_frame
+
+    return b"".join(request_frame(request, 12, 1, "client"))
+
+
+def request_of(kind: str) -> Callable[[], None]:
+    """Serves one such request."""
+    from tests.support.connected_client import Client
+    from tests.support.data_path import DataPath
+
+    clock = Steady()
+    client = Client(connections(DataPath(), clock))
+    client.send_bytes(first_fetch())
+    [answer] = client.take_answers()
+    requests = frames(kind, session_of(bytes(4) + answer))
 
     def serve() -> None:
         clock.ns += 50_000
-        client.send_bytes(frame)
+        client.send_bytes(next(requests))
         client.transport.written = b""
 
-    def serve_session() -> None:
-        nonlocal epoch
-        clock.ns += 50_000
-        epoch += 1
-        asked = fetch(0, session=(session, epoch))
-        client.send_bytes(b"".join(request_frame(asked, 12, 1, "client")))
-        client.transport.written = b""
+    return serve
 
-    return serve_session if session else serve
+
+async def listen() -> None:
+    """In a process of its own, until its input ends: prints the port."""
+    from pykbroker.edges.disk import RealDisk
+    from pykbroker.edges.listener import Listener, bind
+    from tests.support.data_path import DataPath
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = connections(DataPath(disk=RealDisk(), log_dirs=(folder,)), SystemClock())
+        listener = Listener(PLAIN, PLAIN, bind("127.0.0.1", 0), table.connect)
+        await listener.start()
+        print(listener.port, flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.read)
+        listener.abort_connections()
+        listener.stop_accepting()
+
+
+class Server:
+    """Such a process, and a connection to it."""
+
+    def __init__(self, kind: str, *, stripped: bool) -> None:
+        words = [sys.executable, "-m", "tests.bench.counting_cost", "--listen"]
+        self._process = subprocess.Popen(
+            [*words, "--stripped"] if stripped else words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        port = int(self._process.stdout.readline())
+        self._cpu = ProcessTree(self._process.pid)
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = self._socket.makefile("rb")
+        self._socket.sendall(first_fetch())
+        self._requests = frames(kind, session_of(self._take()))
+
+    def _take(self) -> bytes:
+        return self._answers.read(int.from_bytes(self._answers.read(4), "big"))
+
+    def cpu_us(self, bursts: int, burst: int) -> float:
+        """Of one request; two bursts are on their way at a time, so that it never runs dry."""
+        ready = [b"".join(itertools.islice(self._requests, burst)) for _ in range(bursts)]
+        begun = self._cpu.cpu_seconds()
+        waiting = 0
+        for data in ready:
+            self._socket.sendall(data)
+            waiting += burst
+            while waiting > (burst if burst > 1 else 0):
+                self._take()
+                waiting -= 1
+        for _ in range(waiting):
+            self._take()
+        return (self._cpu.cpu_seconds() - begun) * 1e6 / (bursts * burst)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.communicate()
+
+
+def compare_over_sockets(kind: str, way: str) -> None:
+    burst = BURST if way == "in a pipeline" else 1
+    pairs = []
+    for _ in range(PAIRS):
+        servers = [Server(kind, stripped=stripped) for stripped in (False, True)]
+        best = [float("inf")] * 2
+        for turn in range(TURNS):
+            for index in (0, 1) if turn % 2 else (1, 0):
+                us = servers[index].cpu_us(OVER_SOCKETS // burst, burst)
+                if turn:
+                    best[index] = min(best[index], us)
+        pairs.append(best)
+        for server in servers:
+            server.close()
+    plain, stripped = (statistics.median(column) for column in zip(*pairs, strict=True))
+    added = statistics.median(100 * (with_it / without - 1) for with_it, without in pairs)
+    told(f"{kind}, {way}", plain, stripped, "us", added)
+
+
+def told(name: str, plain: float, stripped: float, unit: str, added: float) -> None:
+    print(
+        f"{name:34} {plain:10.1f} {unit}, {stripped:10.1f} without counting: {added:+.1f} %",
+        flush=True,
+    )
 
 
 async def serve(kind: str, count: int, rounds: int) -> None:
@@ -201,13 +322,13 @@ def compare(kind: str, *, by_instructions: bool) -> None:
         ]
         plain, stripped = (sorted(column)[ROUNDS // 4] for column in zip(*rounds, strict=True))
         unit = "us"
-    added = 100 * (plain / stripped - 1)
-    print(f"{kind:20} {plain:10.1f} {unit}, {stripped:10.1f} without counting: {added:+.1f} %")
+    told(f"{kind}, without sockets", plain, stripped, unit, 100 * (plain / stripped - 1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--listen", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
@@ -215,9 +336,15 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.stripped:
         sys.meta_path.insert(0, Stripping())
+    if chosen.listen:
+        anyio.run(listen, backend_options={"use_uvloop": True})
+        return
     if chosen.serve:
         anyio.run(serve, chosen.serve, chosen.count, chosen.rounds)
         return
+    for way in () if chosen.instructions else WAYS:
+        for kind in KINDS:
+            compare_over_sockets(kind, way)
     for kind in KINDS:
         compare(kind, by_instructions=chosen.instructions)
 
