@@ -61,17 +61,17 @@ class FrameReader:
     __slots__ = (
         "_buffer",
         "_end",
-        "_is_sharing",
         "_max_frame_bytes",
         "_ready_bytes",
         "_shared",
         "_start",
+        "is_sharing",
     )
 
     def __init__(self, max_frame_bytes: int, shared: SharedBuffer | None = None) -> None:
         self._max_frame_bytes = max_frame_bytes
         self._shared = shared or _NOT_SHARED
-        self._is_sharing = shared is not None
+        self.is_sharing = shared is not None
         """The next read goes to the shared buffer; nothing is pending then."""
         self._buffer = bytearray()
         self._start = 0
@@ -87,7 +87,7 @@ class FrameReader:
 
     def get_buffer(self, size_hint: int = -1) -> memoryview:
         """Room for the next read, at least one byte. The hint is passed over: it is a guess."""
-        if self._is_sharing:
+        if self.is_sharing:
             return self._shared.view
         if self._start == self._end:
             if (self._end and not _is_free(self._buffer)) or len(self._buffer) < self._ready_bytes:
@@ -99,7 +99,7 @@ class FrameReader:
 
     def buffer_updated(self, size: int) -> list[memoryview]:
         """The frames that became whole by these bytes."""
-        if self._is_sharing:
+        if self.is_sharing:
             return self._take_shared(size)
         self._end += size
         frames: list[memoryview] = []
@@ -119,8 +119,8 @@ class FrameReader:
             self._ready_bytes = max(SMALL_BYTES, min(READY_FRAMES * length, READY_LIMIT_BYTES))
         self._start = start
         if start == end:
-            self._is_sharing = self._ready_bytes <= len(self._shared.data)
-            if self._is_sharing or len(buffer) > SMALL_BYTES:
+            self.is_sharing = self._ready_bytes <= len(self._shared.data)
+            if self.is_sharing or len(buffer) > SMALL_BYTES:
                 self._buffer = bytearray()
                 self._start = self._end = 0
         return frames
@@ -141,7 +141,7 @@ class FrameReader:
             frames.append(memoryview(data[start + 4 : stop]))
             start = stop
         if start < size:
-            self._is_sharing = False
+            self.is_sharing = False
             self._buffer, self._start, self._end = data[start:size], 0, size - start
         return frames
 

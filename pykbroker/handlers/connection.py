@@ -87,6 +87,7 @@ class ClientConnection:
         """Since when more of the frame that is still incomplete is waited for; -1 between frames
         and while nothing is read."""
         self._broker = broker
+        self._monotonic_ns = broker.clock.monotonic_ns
         self._table = table
         self._counts = counts
         self._left_untimed = table.requests.times.left
@@ -120,14 +121,15 @@ class ClientConnection:
     def buffer_updated(self, size: int) -> None:
         if self._unreadable is not None or self._ending:
             return
-        self._read_ns = self._broker.clock.monotonic_ns()
-        self.last_active_ms = self._read_ns // 1_000_000
+        self._read_ns = now_ns = self._monotonic_ns()
+        self.last_active_ms = now_ns // 1_000_000
         self._counts.bytes_in += size
+        reader = self._reader
         try:
-            frames = self._reader.buffer_updated(size)
+            frames = reader.buffer_updated(size)
         except FrameError as error:
             frames, self._unreadable = error.frames_before, error
-        if not self._reader.pending:
+        if reader.is_sharing or not reader.pending:
             self.frame_since_ms = -1
         elif frames or self.frame_since_ms < 0:
             self.frame_since_ms = self.last_active_ms
@@ -277,7 +279,8 @@ class ClientConnection:
             times = self._table.requests.times
             context.timing = times.begin(route.api_key, self._read_ns, now_ns)
         try:
-            request = route.read(frame, heading.body_at)
+            read = route.read
+            request = read(frame, heading.body_at)
         except DecodeError as error:
             self._refuse(f"{route.api.name} refused", error)
             return
@@ -287,7 +290,8 @@ class ClientConnection:
         broker = self._broker
         begun_ns = broker.clock.monotonic_ns() if broker.quotas.measures_time else 0
         try:
-            answer = route.handle(request, context)
+            handle = route.handle
+            answer = handle(request, context)
         except CloseConnection:
             self._end()
             return
@@ -295,7 +299,7 @@ class ClientConnection:
             answer = self._failure(request, context, error)
         if begun_ns:
             context.busy_ns = broker.clock.monotonic_ns() - begun_ns
-        if isinstance(answer, Response):
+        if type(answer) is route.response or isinstance(answer, Response):
             buffers = self._written(route, context, answer)
             if not self._slots:
                 self._out += buffers
@@ -363,9 +367,11 @@ class ClientConnection:
         answered = route.answered
         if context.is_exempt:
             answered = self._table.requests.of(route.api_key, route.version, is_broker=True)
-        answered.note(response, answered)
+        note = answered.note
+        note(response, answered)
         try:
-            buffers = route.write(response, context.correlation_id)
+            write = route.write
+            buffers = write(response, context.correlation_id)
         except EncodeError as error:
             # A defect of ours. The client cannot be answered; it shall not wait either.
             logger.error("response cannot be written", client_id=context.client_id, error=error)

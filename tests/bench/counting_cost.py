@@ -57,7 +57,8 @@ COUNTING: dict[str, Sequence[str]] = {
         "        if context.is_exempt:\n"
         "            answered = self._table.requests.of("
         "route.api_key, route.version, is_broker=True)\n"
-        "        answered.note(response, answered)",
+        "        note = answered.note\n"
+        "        note(response, answered)",
     ),
     "pykbroker.runtime.partition": (
         "traffic.produces += 1",

@@ -232,7 +232,10 @@ class LogState:
 
     def update_high_watermark(self, offset: int) -> int:
         """Bounded by the log's ends; the value it has now."""
-        offset = max(min(offset, self.log_end_offset), self.log_start_offset)
+        if offset > self.log_end_offset:
+            offset = self.log_end_offset
+        if offset < self.log_start_offset:
+            offset = self.log_start_offset
         self.high_watermark = offset
         self.producers.on_high_watermark(offset)
         return offset
