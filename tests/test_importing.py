@@ -151,6 +151,7 @@ def test_sources_that_are_refused(
 
     with monkeypatch.context() as patch:
         patch.setattr("pykbroker.edges.disk.RealDisk.listdir", closed)
+        patch.setattr("pykbroker.edges.disk.RealDisk.exists", lambda disk, path: False)
         assert "Permission denied" in refusal(capsys, kafka_directory, new)
     (tmp_path / "strange").mkdir()
     assert "has no meta.properties" in refusal(capsys, tmp_path / "strange", new)
