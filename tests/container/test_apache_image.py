@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.container.round_trip import live_brokers, round_trip
 
 if TYPE_CHECKING:
@@ -70,6 +72,33 @@ def test_what_the_start_script_refuses(engine: Engine) -> None:
     strange = engine.run({}, [RUN, "strange"])
     assert strange.process.wait(60) == 2
     assert "strange is not NAME=value" in strange.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "says"),
+    [
+        ({"KAFKA_NUM_PARTITIONS": "x"}, 2, "pykbroker: Invalid value x for configuration num.part"),
+        ({"KAFKA_LISTENERS": "PLAINTEXT://:x"}, 2, "pykbroker: Invalid value PLAINTEXT://:x for "),
+        ({"KAFKA_PROCESS_ROLES": "broker"}, 1, "pykbroker: process.roles is broker alone, and "),
+        ({"KAFKA_LOG_DIRS": ""}, 1, "kafka-storage: log.dirs is empty in /opt/kafka/config/serve"),
+        ({"KAFKA_LOG_DIRS": "/root/x"}, 1, "kafka-storage: cannot make log directory /root/x: Per"),
+        (
+            {"KAFKA_LOG_DIRS": "/etc"},
+            1,
+            "kafka-storage: user 1000 cannot write to log directory /e",
+        ),
+        ({"PYKBROKER_ARGS": "--http-port x"}, 2, "pykbroker: --http-port: 'x' is not a port"),
+        ({"PYKBROKER_ARGS": "--http-port 9092"}, 1, "pykbroker: cannot listen on *:9092: the por"),
+    ],
+)
+def test_what_is_wrong_is_the_last_line(
+    engine: Engine, environment: dict[str, str], code: int, says: str
+) -> None:
+    refused = engine.run(environment)
+    assert refused.process.wait(60) == code
+    # Standard error: what others said there before it stands above.
+    assert refused.log.read_text().splitlines()[-1].startswith(says)
+    assert "Traceback" not in refused.text
 
 
 def test_arguments_of_the_start_script_are_environment(engine: Engine) -> None:

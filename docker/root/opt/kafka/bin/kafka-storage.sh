@@ -9,6 +9,11 @@ usage() {
   exit 2
 }
 
+fail() {
+  echo "kafka-storage: $1" >&2
+  exit 1
+}
+
 random_uuid() {
   local id
   while id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =); [[ $id == -* ]]; do :; done
@@ -46,14 +51,17 @@ node=$(property 'node\.id')
 [ -n "$node" ] || node=$(property 'broker\.id')
 dirs=$(property 'log\.dirs')
 [ -n "$dirs" ] || dirs=$(property 'log\.dir')
-IFS=', ' read -r -a directories <<<"${dirs:?no log.dirs in $config}"
+[ -n "$dirs" ] || fail "log.dirs is empty in $config: set KAFKA_LOG_DIRS, or leave it out"
+IFS=', ' read -r -a directories <<<"$dirs"
 for directory in "${directories[@]}"; do
   meta=$directory/meta.properties
   if [ -e "$meta" ]; then
-    [ -n "$ignore" ] || { echo "Log directory $directory is already formatted." >&2; exit 1; }
+    [ -n "$ignore" ] || fail "Log directory $directory is already formatted."
     continue
   fi
-  mkdir -p "$directory"
+  said=$(mkdir -p "$directory" 2>&1) || fail "cannot make log directory $directory: ${said##*: }"
+  [ -w "$directory" ] || fail "user $(id -u) cannot write to log directory $directory: give it to that \
+user, or run the container as its owner"
   printf '%s\n' version=1 "cluster.id=$cluster" "node.id=${node:-1}" \
     "directory.id=$(random_uuid)" pykbroker.format.version=1 >"$meta.tmp"
   mv "$meta.tmp" "$meta"
