@@ -51,6 +51,10 @@ class Parser(argparse.ArgumentParser):
         self.formatter_class = argparse.HelpFormatter
         return super().format_help()
 
+    def print_greeting(self) -> None:
+        """As help is: whoever reads it may stop doing so."""
+        self._print_message(GREETING.format(version=__version__), sys.stdout)
+
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").replace("unrecognized", "unknown")
         self.exit(2, f"pykbroker: {message}; see '{self.prog} --help'\n")
@@ -74,7 +78,7 @@ class Parser(argparse.ArgumentParser):
             )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = Parser(
         prog="pykbroker",
         description="A Kafka broker. Clients of Kafka connect to it as they are.",
@@ -228,9 +232,10 @@ def _count(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
     if options.command is None:
-        print(GREETING.format(version=__version__), end="")
+        parser.print_greeting()
         sys.exit(2)
     if options.command == "import":
         from pykbroker.importing import import_directory

@@ -6,6 +6,8 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from platform import libc_ver
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,13 @@ import pytest
 
 from pykbroker import __version__
 from tests.support.clients import Confluent, Message
-from tests.support.process import BrokerProcess, eventually, run_command
+from tests.support.process import (
+    PATIENCE_SECONDS,
+    ROOT,
+    BrokerProcess,
+    eventually,
+    run_command,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,6 +290,21 @@ def test_what_cannot_be_used_is_one_line_without_an_errno(
     assert code == 1
     assert says in one_line(err)
     assert "Errno" not in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("serve", "--help"), ("--version",)])
+def test_what_nobody_reads_ends_quietly(arguments: tuple[str, ...]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pykbroker", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE_SECONDS) in (0, 2)
 
 
 @pytest.mark.parametrize("command", ["", "serve", "import", "exec"])
