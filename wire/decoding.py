@@ -2,7 +2,7 @@
 
 What is made is straight-line Python, nested structures included: a run of fixed-size fields is
 one ``unpack_from`` into the slots of the new object, together with the length that follows it; a
-compact length is read as the one byte that it nearly always is. The made function may raise
+compact length is read as the one or two bytes that it nearly always is. The made function may raise
 ``struct.error`` or ``IndexError`` where the data ends; ``wire.codec`` turns these into DecodeError.
 
 As in Kafka every negative length is null, and bytes that are no UTF-8 are read as U+FFFD.
@@ -170,7 +170,12 @@ class _Maker:
         self._run.append(("B" if flexible else wide, "n"))
         self._flush()
         if flexible:
-            self._add("if n > 127: n, p = compact_length(data, p, n)")
+            self._add(
+                "if n > 127:",
+                " t = data[p]",
+                " if t < 128: n += (t << 7) - 128; p += 1",
+                " else: n, p = compact_length(data, p, n)",
+            )
         return "n == 0" if flexible else "n < 0"
 
     def _add_sized(self, target: str, kind: str, nullable: bool, flexible: bool) -> None:

@@ -70,6 +70,7 @@ def _refuse_uuid(name: str) -> NoReturn:
 
 _SCOPE: dict[str, Any] = {
     "widen": _widen,
+    "ONE": tuple(bytes((value,)) for value in range(128)),
     "add_section": _add_section,
     "unknown_section": _unknown_section,
     "tagged_section": primitives.tagged_section,
@@ -112,6 +113,10 @@ class _Maker:
             return
         if self._run == [("B", "0")]:
             self._add(r'w(b"\0")')
+            self._run = []
+            return
+        if self._run == [("B", "n & 127")]:
+            self._add("w(ONE[n & 127])")
             self._run = []
             return
         code = "".join(code for code, _ in self._run)

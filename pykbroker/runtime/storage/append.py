@@ -170,6 +170,6 @@ class Intake:
 
 
 def _writable(data: Buffer) -> Writable:
-    if isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly):
-        return bytearray(data)
-    return data
+    if type(data) is memoryview:
+        return bytearray(data) if data.readonly else data
+    return bytearray(data) if isinstance(data, bytes) else data
