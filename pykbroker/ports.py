@@ -122,8 +122,8 @@ class Disk(Protocol):
         """Names, sorted."""
         ...
 
-    def mkdir(self, path: str) -> None:
-        """With parents; existing is fine."""
+    def mkdir(self, path: str) -> bool:
+        """With parents; existing is fine. Whether it was not there."""
         ...
 
     def rename(self, source: str, target: str) -> None: ...

@@ -150,16 +150,17 @@ class MemoryDisk:
     def listdir(self, path: str) -> list[str]:
         return sorted(self._entries(path.rstrip("/"), path))
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str) -> bool:
         path = path.rstrip("/")
         if path in self._tree or not path:
-            return
+            return False
         parent, name = self._locate(path)
         self.mkdir(parent)
         if name in self._tree[parent]:
             raise FileExistsError(path)
         self._tree[parent][name] = None
         self._tree[path] = {}
+        return True
 
     def rename(self, source: str, target: str) -> None:
         source, target = source.rstrip("/"), target.rstrip("/")

@@ -37,11 +37,15 @@ def root(disk: Disk, tmp_path: Path) -> str:
 
 
 def test_folders_are_made_with_their_parents(disk: Disk, root: str) -> None:
-    disk.mkdir(f"{root}/x/y/z")
-    disk.mkdir(f"{root}/x/y/z")
+    assert disk.mkdir(f"{root}/x/y/z")
+    assert not disk.mkdir(f"{root}/x/y/z")
+    assert disk.mkdir(f"{root}/x/y/w")
     assert disk.is_directory(f"{root}/x/y")
     assert disk.exists(f"{root}/x/y/z")
     assert disk.listdir(f"{root}/x") == ["y"]
+    disk.open(f"{root}/file", create=True).close()
+    with pytest.raises(FileExistsError):
+        disk.mkdir(f"{root}/file")
     assert not disk.is_directory(f"{root}/nothing")
     assert not disk.exists(f"{root}/nothing/at/all")
 

@@ -94,7 +94,7 @@ class JournaledDisk(RealDisk):
                 self._journal.write("synced", inode=file.inode, size=0)
         return file
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str) -> bool:
         with self._journal.lock:
             missing = []
             while not os.path.exists(path):
@@ -103,6 +103,7 @@ class JournaledDisk(RealDisk):
             for each in reversed(missing):
                 self._journal.write("created", path=each)
                 os.mkdir(each)
+        return bool(missing)
 
     def rename(self, source: str, target: str) -> None:
         with self._journal.lock:

@@ -93,13 +93,13 @@ class SimDisk(MemoryDisk):
             self._undo.append((parent, lambda: self._drop(parent, name)))
         return super().open(path, create=create)
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str) -> bool:
         path = path.rstrip("/")
         if path and path not in self._tree:
             parent, name = self._locate(path)
             self.mkdir(parent)
             self._undo.append((parent, lambda: self._drop(parent, name)))
-        super().mkdir(path)
+        return super().mkdir(path)
 
     def rename(self, source: str, target: str) -> None:
         source, target = source.rstrip("/"), target.rstrip("/")
@@ -281,9 +281,9 @@ class DiskOfLife:
             self.check()
         return HandleOfLife(self, self._disk.open(path, create=create))
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str) -> bool:
         self.change()
-        self._disk.mkdir(path)
+        return self._disk.mkdir(path)
 
     def rename(self, source: str, target: str) -> None:
         self.change()

@@ -115,9 +115,9 @@ class FaultyDisk(MemoryDisk):
         self.step("unlink", path)
         super().unlink(path)
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str) -> bool:
         self.step("mkdir", path)
-        super().mkdir(path)
+        return super().mkdir(path)
 
     def write_atomic(self, path: str, data: bytes) -> None:
         self.step("write_atomic", path)

@@ -13,9 +13,12 @@ from wire.tuples import Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pykbroker.config.topic import LogConfig
     from pykbroker.ports import Clock, Disk, Random
+    from pykbroker.runtime.storage.append import Intake
     from pykbroker.runtime.storage.log_state import LogState
     from pykbroker.runtime.storage.segment import Segment
+    from pykbroker.state.log.producers import AppendOrigin
 
 
 class Upkeep(Protocol):
@@ -62,6 +65,8 @@ class LogContext:
         self.producer_id_expiration_ms = 86_400_000
         self.validate_records = False
         """Walk the records of every produced batch, not only where something hangs on them."""
+        self.intakes: dict[AppendOrigin, tuple[tuple[LogConfig, bool], Intake]] = {}
+        """What was made of settings last: the next log is likely one of the same topic."""
         self._loaded: OrderedDict[int, Segment] = OrderedDict()
         self._loaded_limit = loaded_indexes
 

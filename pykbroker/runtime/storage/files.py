@@ -49,15 +49,16 @@ class LogFiles:
     def make(self, base_offset: int, topic_id: TopicId) -> None:
         """The log's first append brings its folder into being."""
         disk = self._context.disk
-        disk.mkdir(self.folder)
+        is_new = disk.mkdir(self.folder)
         if topic_id != NO_TOPIC_ID:
             path = f"{self.folder}/{PARTITION_METADATA}"
             file = disk.open(path, create=True)
-            file.truncate(0)
+            if file.size:
+                file.truncate(0)
             file.append((encode_partition_metadata(topic_id),))
             file.close()
             self._unsynced_files.append(path)
-        self.add_segment(base_offset)
+        self.add_segment(base_offset, in_new_folder=is_new)
         self.exists = True
         self._unsynced_folders.append(self.log_directory)
 
@@ -77,9 +78,9 @@ class LogFiles:
             roll_jitter_ms=self._context.rng.randrange(jitter_ms) if jitter_ms else 0,
         )
 
-    def add_segment(self, base_offset: int) -> Segment:
+    def add_segment(self, base_offset: int, *, in_new_folder: bool = False) -> Segment:
         segment = self.new_segment(base_offset)
-        segment.create()
+        segment.create(in_new_folder=in_new_folder)
         segment.is_active = True
         self.segments.append(segment)
         if self.folder not in self._unsynced_folders:

@@ -60,9 +60,11 @@ class FlushJob:
                     self._pin(segment.file_path(kind))
 
     def _pin(self, path: str) -> None:
-        context = self.log.context
-        if context.disk.exists(path):
-            self._pinned.append((path, context.handles.pin(path)))
+        try:
+            file = self.log.context.handles.pin(path)
+        except FileNotFoundError:
+            return  # many an index is not there
+        self._pinned.append((path, file))
 
     def _unpin_all(self) -> None:
         for path, file in self._pinned:

@@ -68,8 +68,13 @@ class PartitionLog(LogState):
     def _intake(self, origin: AppendOrigin) -> Intake:
         from pykbroker.runtime.storage.append import Intake
 
-        walk = self.context.validate_records
-        intake = self._intakes[origin] = Intake(self._config, origin, walk=walk)
+        context, config = self.context, self._config
+        walk = context.validate_records
+        made_for, intake = context.intakes.get(origin, (None, None))
+        if intake is None or made_for != (config, walk):
+            intake = Intake(config, origin, walk=walk)
+            context.intakes[origin] = (config, walk), intake
+        self._intakes[origin] = intake
         return intake
 
     # Appending

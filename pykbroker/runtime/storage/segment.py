@@ -115,12 +115,12 @@ class Segment:
     def file(self) -> File:
         return self._context.handles.get(self._path)
 
-    def create(self) -> None:
-        """Make an empty segment, in place of whatever bore its name."""
+    def create(self, *, in_new_folder: bool = False) -> None:
+        """Make an empty segment, in place of whatever bore its name: in a new folder nothing."""
         for kind in SEGMENT_SUFFIXES:
             path = self.file_path(kind)
             self._context.handles.forget(path)
-            if self._context.disk.exists(path):
+            if not in_new_folder and self._context.disk.exists(path):
                 self._context.disk.unlink(path)
         self._context.handles.get(self._path, create=True)
 

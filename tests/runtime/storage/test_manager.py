@@ -459,10 +459,10 @@ class TestFailingDirectories:
 
     async def test_one_that_cannot_be_made_is_left_out(self) -> None:
         class Broken(FaultyDisk):
-            def mkdir(self, path: str) -> None:
+            def mkdir(self, path: str) -> bool:
                 if path.startswith("/a"):
                     raise PermissionError(errno.EACCES, "no", path)
-                super().mkdir(path)
+                return super().mkdir(path)
 
         box = ManagerBox(Broken(), paths=("/a", "/b"))
         manager = await box.start()
