@@ -19,6 +19,8 @@ COMMANDS = {
 def main() -> int:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
+        if name and not name.startswith("-"):
+            print(f"compat: there is no command {name!r}", file=sys.stderr)
         print("usage: python -m compat COMMAND ...\n")
         for command, (_, what) in COMMANDS.items():
             print(f"  {command:14}{what}")

@@ -97,6 +97,19 @@ def launchers(options: argparse.Namespace) -> list[Launcher]:
     return found
 
 
+def _what_is_wrong(cases: Sequence[Case], names: Sequence[str], reference: str) -> str:
+    """Empty if nothing is."""
+    if not cases:
+        return "no load matches; --list names them"
+    if not names:
+        return "there is no broker to measure: give --target, --managed or --start"
+    if len(set(names)) < len(names):
+        return f"two brokers have the same name: {', '.join(names)}"
+    if reference not in names:
+        return f"--reference {reference}: it is none of {', '.join(names)}"
+    return ""
+
+
 def main(argv: Sequence[str]) -> int:
     """The exit code: 0 measured, 1 a load failed or a broker could not be started, 2 misused."""
     parser = build_parser()
@@ -112,8 +125,9 @@ def main(argv: Sequence[str]) -> int:
         parser.error(str(error))
     names = [one.name for one in managed] + [one.name for one in targets]
     reference = options.reference or ("kafka" if "kafka" in names else next(iter(names), ""))
-    if not cases or reference not in names or len(set(names)) < len(names):
-        parser.error("it needs a load, a target, names that differ, a reference that is one")
+    wrong = _what_is_wrong(cases, names, reference)
+    if wrong:
+        parser.error(wrong)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return measure(options, cases, managed, targets, reference)

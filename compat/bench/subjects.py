@@ -136,6 +136,8 @@ def serves(subject: Subject, brokers: int) -> bool:
 def parse_target(text: str) -> Subject:
     """NAME=BOOTSTRAP[,pid=N]; several addresses and several ids are separated by commas too."""
     name, equals, rest = text.partition("=")
+    if not (name and equals and rest):
+        raise BadTarget(f"{text!r} is not NAME=HOST:PORT[,pid=N]")
     addresses: list[str] = []
     pids: list[int] = []
     for part in rest.split(","):
@@ -148,7 +150,7 @@ def parse_target(text: str) -> Subject:
             addresses.append(part)
         else:
             raise BadTarget(f"{text!r}: {part!r} is neither HOST:PORT nor pid=N")
-    if not (name and equals and addresses):
+    if not addresses:
         raise BadTarget(f"{text!r} is not NAME=HOST:PORT[,pid=N]")
     try:
         processes = ProcessTree(*pids) if pids else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compat.differential.compare import WORKERS, Outcome, run
+from compat.differential.connection import ConnectionEnded, NoAnswer
 from compat.differential.known import read_known
 from compat.differential.registry import all_cases, instances
 from compat.differential.report import group, summary, write_report
@@ -50,9 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2 if code is None else code
 
 
+def _side(name: str, bootstrap: str) -> Side:
+    """Raises SystemExit where there is no broker."""
+    try:
+        return Side(name, bootstrap)
+    except (OSError, ValueError, ConnectionEnded, NoAnswer) as error:
+        print(f"compat: no broker at {bootstrap}: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
 def judged(options: argparse.Namespace) -> int | None:
     """As ``main``; None when no case is called so, or none is for clusters of this size."""
-    sides = [Side("ours", options.bootstrap), Side("reference", options.reference)]
+    sides = [_side("ours", options.bootstrap), _side("reference", options.reference)]
     chosen = [i for i in instances(all_cases(), sides) if _is_wanted(i, options.only)]
     if options.list:
         for instance in chosen:

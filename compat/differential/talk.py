@@ -54,6 +54,8 @@ class Side:
         self.name = name
         self.bootstrap = bootstrap
         host, _, port = bootstrap.split(",")[0].rpartition(":")
+        if not (host and port.isdigit()):
+            raise ValueError("it is not HOST:PORT")
         self._first = (host.strip("[]"), int(port))
         self.nodes: dict[int, tuple[str, int]] = {}
         self.versions: dict[str, tuple[int, int]] = {}

@@ -115,3 +115,25 @@ def test_a_command_whose_output_nobody_reads_ends_quietly(command: tuple[str, ..
         said = process.stderr.read().decode()
         code = process.wait(PATIENCE_SECONDS)
     assert (code, said) in ((141, ""), (0, ""))
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("compat", "nothing"), "compat: there is no command 'nothing'"),
+        (
+            ("compat.differential", "--bootstrap", "127.0.0.1:1", "--reference", "127.0.0.1:1"),
+            "compat: no broker at 127.0.0.1:1: [Errno 111] Connection refused",
+        ),
+        (
+            ("compat.differential", "--bootstrap", "x", "--reference", "127.0.0.1:1"),
+            "compat: no broker at x: it is not HOST:PORT",
+        ),
+    ],
+    ids=["command", "nobody", "address"],
+)
+def test_what_cannot_be_done_is_one_line(command: tuple[str, ...], says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, f"{says}\n")

@@ -44,23 +44,24 @@ def test_anything_else_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "says"),
     [
-        ["--target", "a=b"],
-        ["--target", "a=localhost:1", "--target", "a=localhost:2"],
-        ["--target", "a=localhost:1", "--reference", "b"],
-        ["--target", "a=localhost:1", "--only", "nothing such"],
-        ["--start", "a"],
-        ["--target", "a=localhost:1", "--start-cluster", "b=c"],
+        (["--target", "a=b"], "'a=b': 'b' is neither HOST:PORT nor pid=N"),
+        (["--target", "localhost:1"], "'localhost:1' is not NAME=HOST:PORT"),
+        (["--target", "a=localhost:1", "--target", "a=localhost:2"], "the same name: a, a"),
+        (["--target", "a=localhost:1", "--reference", "b"], "--reference b: it is none of a"),
+        (["--target", "a=localhost:1", "--only", "nothing such"], "no load matches"),
+        (["--start", "a"], "'a' is not NAME=COMMAND"),
+        (["--target", "a=localhost:1", "--start-cluster", "b=c"], "no --start of that name"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as refused:
         main(arguments)
     assert refused.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    assert says in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_loads_are_listed_and_chosen(capsys: pytest.CaptureFixture[str]) -> None:
