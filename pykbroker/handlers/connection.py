@@ -89,7 +89,6 @@ class ClientConnection:
         self._monotonic_ns = broker.clock.monotonic_ns
         self._table = table
         self._counts = counts
-        self._left_untimed = table.requests.times.left
         self._heading: Heading | None = None
         """That of the last request."""
         self._wakeups = broker.replicas.wakeups
@@ -153,6 +152,8 @@ class ClientConnection:
             self._mute_timer.cancel()
         for slot in self._slots:
             self._table.release(slot.request_bytes)
+            if slot.buffers is None:
+                slot.route.answered.passed_on()  # to nowhere: it is never answered
             if slot.deferral is not None:
                 slot.deferral.abandon()
         self._slots.clear()
@@ -276,16 +277,15 @@ class ClientConnection:
             self.last_active_ms,
             len(frame),
         )
-        left = self._left_untimed
-        left[route.api_key] = until_timed = left[route.api_key] - 1
-        if until_timed <= 0:
-            now_ns = self._broker.clock.monotonic_ns()
-            times = self._table.requests.times
-            context.timing = times.begin(route.api_key, self._read_ns, now_ns)
+        answered = route.answered
+        if answered.left <= 0:
+            context.timing = answered.begin(self._read_ns, self._monotonic_ns())
+        answered.left -= 1
         try:
             read = route.read
             request = read(frame, heading.body_at)
         except DecodeError as error:
+            answered.passed_on()  # to nowhere
             self._refuse(f"{route.api.name} refused", error)
             return
         self._dispatch(route, request, context)
@@ -313,7 +313,6 @@ class ClientConnection:
             slot = Slot(route, context)
             slot.buffers = buffers
         elif answer is None:
-            route.answered.count += 1
             throttle_ms = broker.quotas.request_done(context, None)
             if context.timing is not None:
                 self._ready(context.timing, throttle_ms)
@@ -370,7 +369,9 @@ class ClientConnection:
         throttle_ms = quotas.request_done(context, response) if quotas.active else 0
         answered = route.answered
         if context.is_exempt:
+            answered.passed_on()
             answered = self._table.requests.of(route.api_key, route.version, is_broker=True)
+            answered.left -= 1
         note = answered.note
         note(response, answered)
         try:
@@ -453,6 +454,7 @@ class ClientConnection:
             self.last_active_ms,
             size,
         )
+        route.answered.left -= 1
         slot = Slot(route, context)
         slot.buffers = self._written(route, context, unsupported_version_response())
         self._slots.append(slot)

@@ -3,9 +3,9 @@
 Errors are counted for every answer, so that has to be cheap: whoever answers keeps the counters of
 an API and version at hand, and a response is walked where its class has error codes, nowhere else.
 
-Timing a request costs a tenth of a small one, so of an API that is asked often only some are
-timed: between 50 and 200 a second, each with the weight of those that it stands for. Quantiles are
-over the last five minutes in which the API was asked.
+Timing a request costs a tenth of a small one, so of those that are asked often only some are timed:
+of each API and version between 50 and 200 a second, each with the weight of those that it stands
+for. Quantiles are over the last five minutes in which the API was asked.
 """
 
 from __future__ import annotations
@@ -53,40 +53,10 @@ class RequestTiming:
         self.throttle_ms = 0
 
 
-class _Pace:
-    """Which requests of one API are timed: every ``stride``-th, about."""
-
-    __slots__ = ("last_ns", "random", "stride")
-
-    def __init__(self) -> None:
-        self.last_ns = -LATE_NS
-        self.random = 1
-        self.stride = 1
-
-
 class RequestTimes:
     def __init__(self) -> None:
-        self.left = [1] * (max(API_BY_KEY) + 1)
-        """By API key: how many requests until one is timed. Whoever takes one down to 0 asks
-        ``begin``."""
-        self._paces: dict[int, _Pace] = {}
         self.distributions: dict[tuple[int, bool], Distribution] = {}
         """By API key and whether it was another broker's fetch: the times, and the size."""
-
-    def begin(self, api_key: int, arrived_ns: int, now_ns: int) -> RequestTiming:
-        pace = self._paces.get(api_key)
-        if pace is None:
-            pace = self._paces[api_key] = _Pace()
-        weight = pace.stride
-        since_ns, pace.last_ns = now_ns - pace.last_ns, now_ns
-        if since_ns < SOON_NS:
-            pace.stride = min(MAX_STRIDE, weight * 2)
-        elif since_ns > LATE_NS:
-            pace.stride = max(1, weight // 2)
-        # Not evenly, or of requests that come in turns always the same would be timed.
-        pace.random = pace.random * 1_103_515_245 + 12_345 & 0x7FFF_FFFF
-        self.left[api_key] = 1 + (pace.random >> 8) % (2 * pace.stride - 1)
-        return RequestTiming(api_key, weight, arrived_ns, now_ns)
 
     def done(
         self, timing: RequestTiming, size: int, begun_ns: int, sent_ns: int, *, is_broker: bool
@@ -111,21 +81,64 @@ class RequestTimes:
 
 
 class Answered:
-    """The requests of one API and version; those of other brokers are told apart."""
+    """The requests of one API and version; those of other brokers are told apart.
 
-    __slots__ = ("_refused", "_told_none", "count", "note")
+    One number counts them and says which of them are timed: every ``stride``-th, about.
+    """
+
+    __slots__ = (
+        "_api_key",
+        "_counted_to",
+        "_last_ns",
+        "_random",
+        "_refused",
+        "_stride",
+        "_told_none",
+        "left",
+        "note",
+    )
 
     def __init__(self, api_key: int) -> None:
-        self.count = 0
+        self.left = 0
+        """So many more are not timed: whoever has a request and finds none left calls ``begin``.
+        With each request it is one less, and with that the request is counted."""
+        self._counted_to = 0
+        """How many there will be when none is left."""
         self._told_none = 0
         self._refused: dict[int, int] = {}
         self.note = _note(API_BY_KEY[api_key].response)
-        """Call it with a response and with this: it counts both."""
+        """Call it with a response and with this: it counts the codes."""
+        self._api_key = api_key
+        self._last_ns = -LATE_NS
+        self._random = 1
+        self._stride = 1
+
+    @property
+    def count(self) -> int:
+        return self._counted_to - self.left
 
     @property
     def errors(self) -> dict[int, int]:
         """How often each code was told, NONE included: a response may tell many."""
         return {0: self._told_none, **self._refused} if self._told_none else self._refused
+
+    def passed_on(self) -> None:
+        """One that was counted here counts elsewhere."""
+        self._counted_to -= 1
+
+    def begin(self, arrived_ns: int, now_ns: int) -> RequestTiming:
+        weight = self._stride
+        since_ns, self._last_ns = now_ns - self._last_ns, now_ns
+        if since_ns < SOON_NS:
+            self._stride = min(MAX_STRIDE, weight * 2)
+        elif since_ns > LATE_NS:
+            self._stride = max(1, weight // 2)
+        # Not evenly, or of requests that come in turns always the same would be timed.
+        self._random = self._random * 1_103_515_245 + 12_345 & 0x7FFF_FFFF
+        left = 1 + (self._random >> 8) % (2 * self._stride - 1)
+        self._counted_to += left - self.left
+        self.left = left
+        return RequestTiming(self._api_key, weight, arrived_ns, now_ns)
 
 
 class RequestCounts:
@@ -150,10 +163,8 @@ def _note(cls: type[Response]) -> Note:
     ten times as long. Nearly always the code is NONE, which is counted without a look-up."""
     made = _notes.get(cls)
     if made is None:
-        body = ["to.count += 1"]
         lines = _lines(cls, "part", "")
-        if lines:
-            body += ["none = 0", *lines, "to._told_none += none"]
+        body = ["none = 0", *lines, "to._told_none += none"] if lines else ["pass"]
         scope: dict[str, Any] = {}
         exec("\n    ".join(["def note(part, to):", *body]), scope)
         made = _notes[cls] = scope["note"]

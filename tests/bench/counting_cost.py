@@ -47,16 +47,15 @@ COUNTING: dict[str, Sequence[str]] = {
         "self._counts.bytes_in += size",
         "self._counts.requests += len(frames)",
         "self._counts.bytes_out += size",
-        "left = self._left_untimed\n",
-        "left[route.api_key] = until_timed = left[route.api_key] - 1",
-        "if until_timed <= 0:\n"
-        "            now_ns = self._broker.clock.monotonic_ns()\n"
-        "            times = self._table.requests.times\n"
-        "            context.timing = times.begin(route.api_key, self._read_ns, now_ns)",
+        "if answered.left <= 0:\n"
+        "            context.timing = answered.begin(self._read_ns, self._monotonic_ns())\n"
+        "        answered.left -= 1",
         "answered = route.answered\n"
         "        if context.is_exempt:\n"
+        "            answered.passed_on()\n"
         "            answered = self._table.requests.of("
         "route.api_key, route.version, is_broker=True)\n"
+        "            answered.left -= 1\n"
         "        note = answered.note\n"
         "        note(response, answered)",
     ),

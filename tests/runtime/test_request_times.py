@@ -12,7 +12,7 @@ from pykbroker.runtime.distribution import (
     quantiles,
     value_of,
 )
-from pykbroker.runtime.request_counts import MAX_STRIDE, RequestTimes
+from pykbroker.runtime.request_counts import MAX_STRIDE, Answered
 from wire.apis import ApiKey
 
 HALVES = (0.5, 0.99)
@@ -62,28 +62,39 @@ def test_nothing_has_no_quantiles_but_zero() -> None:
     assert quantiles({}, HALVES) == [0, 0]
 
 
-def timed(times: RequestTimes, count: int, apart_ns: int) -> list[int]:
+def timed(answered: Answered, count: int, apart_ns: int) -> list[int]:
     """The weights of those requests that are timed."""
+    before = answered.count
     weights, now_ns = [], 1_000_000_000
     for _ in range(count):
         now_ns += apart_ns
-        times.left[ApiKey.FETCH] -= 1
-        if times.left[ApiKey.FETCH] <= 0:
-            weights.append(times.begin(ApiKey.FETCH, now_ns, now_ns).weight)
+        if answered.left <= 0:
+            weights.append(answered.begin(now_ns, now_ns).weight)
+        answered.left -= 1
+    assert answered.count == before + count
     return weights
 
 
 def test_every_request_is_timed_where_there_are_few() -> None:
-    assert timed(RequestTimes(), 500, 6_000_000) == [1] * 500
+    assert timed(Answered(ApiKey.FETCH), 500, 6_000_000) == [1] * 500
 
 
 def test_of_many_requests_some_are_timed_and_stand_for_all() -> None:
-    weights = timed(RequestTimes(), 100_000, 100_000)
+    weights = timed(Answered(ApiKey.FETCH), 100_000, 100_000)
     assert 500 < len(weights) < 2_500  # in ten seconds
     assert 0.9 < sum(weights) / 100_000 < 1.1
 
 
 def test_more_are_timed_again_when_requests_become_few() -> None:
-    times = RequestTimes()
-    assert max(timed(times, 10_000, 1_000)) == MAX_STRIDE
-    assert timed(times, 3_000, 1_000_000_000)[-100:] == [1] * 100
+    answered = Answered(ApiKey.FETCH)
+    assert max(timed(answered, 10_000, 1_000)) == MAX_STRIDE
+    assert timed(answered, 3_000, 1_000_000_000)[-100:] == [1] * 100
+
+
+def test_what_is_counted_elsewhere_takes_its_turn_all_the_same() -> None:
+    answered = Answered(ApiKey.FETCH)
+    timed(answered, 1_000, 1_000)
+    count, left = answered.count, answered.left
+    answered.left -= 1
+    answered.passed_on()
+    assert (answered.count, answered.left) == (count, left - 1)

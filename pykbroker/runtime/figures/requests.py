@@ -32,7 +32,7 @@ def request_samples(counts: RequestCounts) -> Iterator[Sample | None]:
     for (api_key, version, is_broker), answers in list(counts.answers.items()):
         yield None
         if not answers.count:
-            continue  # asked for, and not answered yet
+            continue
         for name in _names(api_key, is_broker=is_broker):
             yield f"{_REQUESTS}requests_total", (name, str(version)), answers.count
             answered[name] += answers.count
