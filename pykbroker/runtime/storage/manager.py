@@ -7,6 +7,7 @@ whose broker was stopped cleanly is read when it is first needed.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pykbroker.config.topic import log_config
@@ -75,6 +76,8 @@ class LogManager:
         self.logs: dict[TopicPartition, PartitionLog] = {}
         self.futures: dict[TopicPartition, PartitionLog] = {}
         """Copies that AlterReplicaLogDirs is making in another directory."""
+        self._held: Counter[str] | None = None
+        """How many logs lie in each directory; None when some have gone or moved since."""
         self.recoveries: dict[TopicPartition, Recovery] = {}
         """What the last start had to do."""
         self.on_directory_failed: Callable[[str, list[PartitionLog]], None] | None = None
@@ -256,6 +259,8 @@ class LogManager:
             home = directory or self._emptiest()
         log = self._make_log(home, topic_partition, topic_id, config, str(topic_partition))
         self.logs[topic_partition] = log
+        if self._held is not None:
+            self._held[home.path] += 1
         return log
 
     @staticmethod
@@ -274,13 +279,14 @@ class LogManager:
         live = list(self.live_directories())
         if len(live) == 1:
             return live[0]
-        counts = {directory.path: 0 for directory in live}
-        if not counts:
+        if not live:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "every log directory has failed")
-        for log in (*self.logs.values(), *self.futures.values()):
-            if log.log_directory in counts:
-                counts[log.log_directory] += 1
-        return min(self.live_directories(), key=lambda directory: counts[directory.path])
+        held = self._held
+        if held is None:
+            # Not anew for each log of a topic that is made: with many that would take for ever.
+            logs = (*self.logs.values(), *self.futures.values())
+            held = self._held = Counter(log.log_directory for log in logs)
+        return min(live, key=lambda directory: held[directory.path])
 
     def _make_log(
         self,
@@ -330,6 +336,7 @@ class LogManager:
 
     def delete(self, topic_partition: TopicPartition, *, mark: str = DELETE_DIRECTORY) -> None:
         """Take a partition out of service; its files follow after file.delete.delay.ms."""
+        self._held = None
         future = self.futures.pop(topic_partition, None)
         for log in (self.logs.pop(topic_partition, None), future):
             if log is None:
@@ -364,6 +371,7 @@ class LogManager:
         self, topic_partition: TopicPartition, directory: LogDirectory
     ) -> PartitionLog:
         """An empty copy of a log in another directory, to be filled and then swapped in."""
+        self._held = None
         log = self.logs[topic_partition]
         future = self.futures.get(topic_partition)
         if future is not None:
@@ -381,6 +389,7 @@ class LogManager:
         return future
 
     def cancel_future(self, topic_partition: TopicPartition) -> None:
+        self._held = None
         future = self.futures.pop(topic_partition, None)
         if future is not None:
             future.release_files()

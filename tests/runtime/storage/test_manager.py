@@ -332,6 +332,41 @@ class TestPartitions:
         await manager.close()
         assert (await box.start()).directories[0].leftovers == []
 
+    async def test_new_logs_keep_even_what_others_made_uneven(self) -> None:
+        box = ManagerBox(paths=("/a", "/b", "/c"))
+        manager = await box.start()
+
+        def held() -> list[int]:
+            logs = [*manager.logs.values(), *manager.futures.values()]
+            return [sum(log.log_directory == path for log in logs) for path in box.paths]
+
+        logs = [box.log(partition=index) for index in range(9)]
+        assert held() == [3, 3, 3]
+        for log in logs:
+            if log.log_directory == "/b":
+                manager.delete(log.topic_partition)
+        for index in range(10, 13):
+            box.log(partition=index)
+        assert held() == [3, 3, 3]
+        home = manager.directory_at("/c")
+        moved = [log for log in logs if log.log_directory == "/a"]
+        for log in moved:
+            manager.create_future(log.topic_partition, home)
+        for index in range(20, 24):
+            box.log(partition=index)
+        assert held() == [5, 5, 6]
+        for log in moved:
+            manager.cancel_future(log.topic_partition)
+        for index in range(30, 32):
+            box.log(partition=index)
+        assert held() == [5, 5, 5]
+        manager.create_future(moved[0].topic_partition, home)
+        manager.swap_future(moved[0].topic_partition)
+        assert held() == [4, 5, 6]
+        for index in range(40, 43):
+            box.log(partition=index)
+        assert held() == [6, 6, 6]
+
     async def test_new_logs_go_where_the_fewest_are(self) -> None:
         box = ManagerBox(paths=("/a", "/b", "/c"))
         await box.start()
