@@ -91,6 +91,7 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
         replica_id=params.replica_id,
         isolation=params.isolation,
         watched=reading.watched,
+        found={a.entry: a.size for a in reading.answers if a.size} if reading.size else {},
         answer=answer,
     ).deferral
 

@@ -21,7 +21,7 @@ from pykbroker.runtime.waiters import Deferral
 from wire.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pykbroker.ports import Clock, TimerHandle
     from pykbroker.runtime.partition import Partition
@@ -235,8 +235,10 @@ class FetchWait(Generic[R]):
         replica_id: NodeId,
         isolation: int,
         watched: list[tuple[Partition, FetchEntry]],
+        found: Mapping[FetchEntry, int],
         answer: Callable[[], R],
     ) -> None:
+        """``found``: bytes that are there already."""
         self._wakeups = wakeups
         self._counts = counts
         self._answer = answer
@@ -253,6 +255,9 @@ class FetchWait(Generic[R]):
         counts.waiting[FETCH] += 1
         for partition, entry in watched:
             partition.watch(self, entry)
+            if entry in found:
+                self._available[partition] = found[entry]
+                self._total += found[entry]
         self._timer = clock.call_at(clock.monotonic_ms() + max_wait_ms, self._expired)
 
     def offer(self, partition: Partition, size: int) -> None:

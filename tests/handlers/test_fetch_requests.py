@@ -207,6 +207,13 @@ def test_a_fetch_waits_for_enough(path: DataPath) -> None:
     assert len(found[0].records) == len(found[1].records) == SIZE
 
 
+def test_what_one_partition_has_counts_when_another_gets_more(path: DataPath) -> None:
+    path.append(b"x" * 100)
+    waiting = path.wait(fetch(wanted(0), wanted(1), wait_ms=500, min_bytes=2 * SIZE), 12)
+    path.append(b"x" * 100, index=1)
+    assert [len(part.records) for part in parts(waiting.answer).values()] == [SIZE, SIZE]
+
+
 @pytest.mark.parametrize("request_", [fetch(wanted(), min_bytes=0, wait_ms=500), fetch(wanted())])
 def test_who_wants_nothing_or_has_no_time_is_answered(
     path: DataPath, request_: FetchRequest

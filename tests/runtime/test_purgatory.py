@@ -245,6 +245,7 @@ class Fetched:
             replica_id=NodeId(2 if follower else -1),
             isolation=isolation,
             watched=watched,
+            found={},
             answer=self._answer,
         )
         self.wait.deferral.when_done(self.answers.append)
