@@ -148,6 +148,7 @@ def _params(request: FetchRequest, ctx: Context) -> FetchParams:
         only_leader=ctx.api_version < 11,
         rack_id=rack_id,
         one_batch_each=ctx.api_version < 3,
+        may_share=ctx.api_version >= 10,
     )
 
 

@@ -52,6 +52,7 @@ class FetchParams:
         "isolation",
         "max_bytes",
         "max_wait_ms",
+        "may_share",
         "min_bytes",
         "one_batch_each",
         "only_leader",
@@ -71,6 +72,7 @@ class FetchParams:
         only_leader: bool = True,
         rack_id: str = "",
         one_batch_each: bool = False,
+        may_share: bool = True,
     ) -> None:
         self.replica_id = NodeId(replica_id)
         self.is_follower = replica_id >= 0
@@ -85,6 +87,8 @@ class FetchParams:
         self.one_batch_each = one_batch_each
         """Each partition gives at least one batch, not only the first: clients that know no limit
         of the whole response read every partition up to its own."""
+        self.may_share = may_share and not self.is_follower and not rack_id
+        """What a consumer reads he is told as it is, so that others may be told the same."""
 
 
 class Reading:
@@ -158,7 +162,8 @@ def read_partitions(
                     answers.append(answer)
                     continue
             left = params.max_bytes - total
-            data, size = _read(replicas, partition, entry, params, left, update_followers)
+            read = _read_alike if partition.has_crowd and params.may_share else _read
+            data, size = read(replicas, partition, entry, params, left, update_followers)
         except Exception as error:
             code = _code_of(partition, error)
             answers.append(Answer(entry, failed(entry.partition, code), 0))
@@ -349,6 +354,25 @@ def _read(
     if is_follower and update_followers and data.diverging_epoch.epoch < 0:
         partition.follower_fetched(params.replica_id, params.broker_epoch, request, leader_end)
     return data, size
+
+
+def _read_alike(
+    replicas: ReplicaManager,
+    partition: Partition,
+    entry: FetchEntry,
+    params: FetchParams,
+    left: int,
+    update_followers: bool,
+) -> tuple[PartitionData, int]:
+    """``_read`` for one of several consumers that were woken together."""
+    request, isolation = entry.request, params.isolation
+    max_bytes = min(request.partition_max_bytes, left)
+    found = replicas.shared_answers.find(partition, request, max_bytes, isolation)
+    if found is not None:
+        return found
+    data, size = _read(replicas, partition, entry, params, left, update_followers)
+    keep = replicas.shared_answers.keep
+    return keep(partition, request, max_bytes, isolation, data, size), size
 
 
 def nearer_replica(

@@ -98,6 +98,7 @@ class Partition:
         "_fetches",
         "_shared",
         "future_log",
+        "has_crowd",
         "log",
         "on_synced",
         "standing",
@@ -132,6 +133,8 @@ class Partition:
         self._commits = OffsetWaits(shared.wakeups)
         self._fetches: dict[FetchWait[Any], Watched] = {}
         self._deletions = OffsetWaits(shared.wakeups)
+        self.has_crowd = False
+        """Several consumers waited for what was appended last."""
         self.standing: PartitionData | None = None
         """What a fetch was told last that found nothing."""
         self.traffic = shared.traffic.of(topic_partition.topic)
@@ -328,11 +331,13 @@ class Partition:
 
     def _offer(self) -> None:
         log = self.log
+        consumers = 0
         for wait, watched in list(self._fetches.items()):
             bound = self.visible_end(wait.isolation)
             request = watched.entry.request
             if bound <= request.fetch_offset or self.is_held_back(wait.replica_id):
                 continue
+            consumers += wait.replica_id < 0
             if wait.min_bytes <= 1:
                 wait.wake()
                 continue
@@ -341,6 +346,8 @@ class Partition:
                 wait.wake()
             else:
                 wait.offer(self, min(size, request.partition_max_bytes))
+        if consumers:
+            self.has_crowd = consumers > 1
 
     def visible_end(self, isolation: int) -> int:
         """How far a reader sees."""

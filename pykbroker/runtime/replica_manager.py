@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pykbroker.runtime.metadata import Images
     from pykbroker.runtime.partition import Partition, Surroundings
     from pykbroker.runtime.replication import Replication
+    from pykbroker.runtime.shared_answers import SharedAnswers
     from pykbroker.runtime.storage.directory import LogDirectory
     from pykbroker.runtime.storage.log import PartitionLog
     from pykbroker.runtime.storage.manager import LogManager
@@ -93,6 +94,12 @@ class ReplicaManager:
         from pykbroker.runtime.traffic import Traffic
 
         return Traffic()
+
+    @cached_property
+    def shared_answers(self) -> SharedAnswers:
+        from pykbroker.runtime.shared_answers import SharedAnswers
+
+        return SharedAnswers()
 
     @cached_property
     def _shared(self) -> Surroundings:
@@ -331,6 +338,7 @@ class ReplicaManager:
             del self._by_id[partition.topic_id]
             del self._by_name[partition.topic_partition.topic]
         was_leader = partition.is_leader
+        self.shared_answers.forget(partition)
         self._moves.forget(partition)
         if self.replication is not None:
             self.replication.followers.unfollow(partition)
