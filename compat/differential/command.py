@@ -56,7 +56,8 @@ def _side(name: str, bootstrap: str) -> Side:
     try:
         return Side(name, bootstrap)
     except (OSError, ValueError, ConnectionEnded, NoAnswer) as error:
-        print(f"compat: no broker at {bootstrap}: {error}", file=sys.stderr)
+        why = getattr(error, "strerror", None) or error
+        print(f"compat: no broker at {bootstrap}: {why}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
