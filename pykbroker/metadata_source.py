@@ -211,6 +211,10 @@ async def open_store(
         return
     from pykbroker.edges.metadata_store.sqlite import open_sqlite_store
 
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise UnusableStore(f"cannot use {directory}: {error.strerror}") from error
     async with open_sqlite_store(f"{directory}/{STORE_NAME}", clock, workers) as store:
         yield store
 

@@ -78,6 +78,8 @@ class ReplicaManager:
         """The same inner tables."""
         self._offline: set[tuple[TopicId, int]] = set()
         """Ours, but their log directory has failed."""
+        self._is_starting = True
+        """Until the first metadata: who is in them may have had a log before."""
         self._listeners: dict[str, list[LeadershipListener]] = {}
         self._moves = LogDirMoves(logs, clock, settings, logs.workers, self.wakeups)
         self._wanted_directories: dict[TopicPartition, str] = {}
@@ -225,6 +227,7 @@ class ReplicaManager:
                 partition.brokers_changed()
         for partition in elected:
             self._announce(partition)
+        self._is_starting = False
         self.wakeups.run()
 
     def _apply_topic(
@@ -297,6 +300,10 @@ class ReplicaManager:
 
         topic_partition = TopicPartition(topic.name, index)
         try:
+            if self._is_starting and self.logs.may_have_lost(topic_partition):
+                raise KafkaError(
+                    ErrorCode.KAFKA_STORAGE_ERROR, "it may be in a log directory that has failed"
+                )
             log = self.logs.get_or_create(
                 topic_partition,
                 topic.topic_id,

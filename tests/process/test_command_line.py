@@ -278,6 +278,10 @@ def test_a_mistake_is_named_with_what_to_do(
     ("arguments", "says"),
     [
         (("serve", "--port", "0", "--data-dir", "/proc/none"), "cannot use log directory /proc/n"),
+        (
+            ("serve", "-o", "log.dirs=here", "-o", "metadata.log.dir=/proc/none", "--port", "0"),
+            "cannot use /proc/none: No such file or directory",
+        ),
         (("serve", "--memory", "--host", "none.invalid"), "cannot listen on none.invalid:9092: "),
         (("serve", "--memory", "-o", "process.roles=broker"), "there is no controller: name it by"),
         (("import", "/nope"), "cannot import /nope: there is no such directory"),

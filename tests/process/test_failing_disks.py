@@ -102,3 +102,35 @@ def test_in_a_cluster_the_others_lead_on(tmp_path: Path) -> None:
         assert sorted(m.offset for m in more) == list(range(10, 20))
     finally:
         cluster.kill_all()
+
+
+def test_what_lies_where_nobody_can_read_waits_for_it(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    from confluent_kafka import KafkaError, Producer
+
+    disks = (tmp_path / "one", tmp_path / "two")
+    where = f"log.dirs={','.join(str(disk / 'logs') for disk in disks)}"
+    arguments = ("-o", where, "-o", f"metadata.log.dir={tmp_path / 'metadata'}")
+    broker = start_broker(*arguments)
+    for topic in ("first", "second"):
+        Confluent().produce(broker.bootstrap, topic, ONE)
+    assert broker.terminate() == 0
+    (lost,) = [disk for disk in disks if (disk / "logs" / "second-0").exists()]
+    assert not (lost / "logs" / "first-0").exists()
+    gone = take_away(lost)
+    broker = start_broker(*arguments)
+    assert "log directory cannot be used" in broker.stderr
+    assert len(Confluent().consume(broker.bootstrap, "first", 10)) == 10
+    failures: list[KafkaError] = []
+    settings = {"bootstrap.servers": broker.bootstrap, "message.timeout.ms": 1_000, "retries": 0}
+    producer = Producer(settings)
+    producer.produce("second", b"x", on_delivery=lambda error, _: failures.append(error))
+    producer.flush(PATIENCE_SECONDS)
+    assert [failure.code() for failure in failures] == [KafkaError.KAFKA_STORAGE_ERROR]
+    assert broker.terminate() == 0
+    lost.unlink()
+    gone.rename(lost)
+    broker = start_broker(*arguments)
+    for topic in ("first", "second"):
+        assert len(Confluent().consume(broker.bootstrap, topic, 10)) == 10

@@ -203,6 +203,28 @@ def test_a_failed_directory_takes_its_partitions_out_of_service() -> None:
     assert path.replicas.offline_count == 0
 
 
+def test_what_may_lie_in_a_directory_that_failed_does_not_begin_anew() -> None:
+    path = DataPath(log_dirs=("/a", "/b"))
+    path.create("t", 2)
+    for index in range(2):
+        path.append(b"x", index=index)
+    there = path.partition(index=0).stored_log.log_directory
+    for index in range(2):
+        path.partition(index=index).stored_log.close()
+    path.logs.release()
+    again = DataPath(disk=path.disk, log_dirs=("/a", "/b"))
+    (failed,) = [d for d in again.logs.directories if d.path != there]
+    failed.is_failed = True
+    again.create("t", 2)
+    assert again.partition(index=0).log_end_offset == 1
+    code = code_of(again.replicas.leader, TopicPartition("t", 1))
+    assert code is ErrorCode.KAFKA_STORAGE_ERROR
+    assert again.replicas.offline_count == 1
+    # What is new cannot have been there.
+    again.create("u", 1)
+    assert again.append(b"y", name="u") == 0
+
+
 def test_with_every_directory_gone_new_partitions_are_offline(path: DataPath) -> None:
     path.create("t")
     path.append(b"a")

@@ -232,6 +232,12 @@ class LogManager:
     def live_directories(self) -> Iterator[LogDirectory]:
         return (directory for directory in self.directories if not directory.is_failed)
 
+    def may_have_lost(self, topic_partition: TopicPartition) -> bool:
+        """Whether what there was of it may lie in a directory that cannot be used."""
+        return any(directory.is_failed for directory in self.directories) and not any(
+            topic_partition in directory.partitions for directory in self.live_directories()
+        )
+
     def get(self, topic_partition: TopicPartition) -> PartitionLog | None:
         return self.logs.get(topic_partition)
 

@@ -10,7 +10,8 @@ their ISRs then, one by one, the last to be heard of would stay, and it may be t
 
 A new incarnation proves that its predecessor stopped cleanly by naming that one's broker epoch,
 which is written down as the last step of a clean stop. Without the proof the tail of its logs may
-be lost, and it is trusted with nothing: it leaves every ISR and ELR.
+be lost, and it is trusted with nothing: it leaves every ISR and ELR. The same if it has a log
+directory less than before: nobody knows what lay there.
 
 The registration is the last record of every decision here, so that one which was cut short is
 taken up again.
@@ -79,7 +80,11 @@ def settle(
         return _fence(known, view, frozenset(_gone(view.image, live, may_be_late)))
     if known is not None and known.incarnation_id == broker.record.incarnation_id:
         return _renew(known, broker)
-    clean = known is not None and broker.record.broker_epoch == known.epoch
+    clean = (
+        known is not None
+        and broker.record.broker_epoch == known.epoch
+        and set(known.log_dirs) <= set(broker.record.log_dirs)
+    )
     elections = broker_leaves(view, node, lost_tail=not clean)
     record = RegisterBrokerRecord(
         broker_id=node,

@@ -90,6 +90,23 @@ def test_an_incarnation_without_proof_is_trusted_with_nothing() -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("dirs", "elr"), [((b"a", b"b"), (1,)), ((b"a", b"b", b"c"), (1,)), ((b"a",), ()), ((), ())]
+)
+def test_an_incarnation_with_a_log_directory_less_is_trusted_with_nothing(
+    dirs: tuple[bytes, ...], elr: tuple[int, ...]
+) -> None:
+    cluster = Cluster(2, settings={"min.insync.replicas": "2"})
+    for epoch, clean_epoch, held in ((150, -1, (b"a", b"b")), (200, 150, dirs)):
+        (live,) = alive(1, epoch, clean_epoch).values()
+        record = live.record
+        record.log_dirs, record.incarnation_id = list(held), b"%016d" % epoch
+        if epoch == 200:
+            cluster.topic("t", partition([2, 1], isr=[2, 1]))
+        cluster.apply(settle(NodeId(1), cluster.view, {NodeId(1): LiveBroker(epoch, record)}))
+    assert states(cluster)["t"] == (2, (2,), elr, ())
+
+
 def again(cluster: Cluster, node: int, epoch: int) -> dict[NodeId, LiveBroker]:
     """The process that is registered, under a new lease."""
     (live,) = alive(node, epoch).values()
