@@ -74,9 +74,9 @@ COUNTING: dict[str, Sequence[str]] = {
 KINDS = ("produce", "fetch", "fetch in a session")
 WAYS = ("in a pipeline", "one at a time")
 BURST = 50
-OVER_SOCKETS = 2000
+OVER_SOCKETS = 400
 """Requests by one server in one turn."""
-PAIRS, TURNS = 5, 7
+PAIRS, TURNS = 5, 40
 ROUNDS = 15
 FEW, MANY = 100, 600
 
