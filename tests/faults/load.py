@@ -78,10 +78,12 @@ class ClientProcess:
 
     def where(self) -> str:
         """What it complained of, and where its threads are."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGUSR1)
-            time.sleep(DUMP_S)
-        return self.tail()
+        complaints = self.tail()
+        if self.process.poll() is not None:
+            return complaints
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(DUMP_S)
+        return f"{complaints}\n{self.tail()}"
 
     def tail(self) -> str:
         with open(self.errors.name, errors="replace") as file:

@@ -259,6 +259,11 @@ class Reading:
         self.generation = -1
         self.positions: dict[str, int] = {}
 
+    def trouble(self, t0: int, error: str) -> None:
+        """What a consumer complains of and goes on: shown when it does not."""
+        self.recorder.write("trouble-reading", t0, err=error)
+        print(f"{self.recorder.proc}: {error}", file=sys.stderr, flush=True)
+
     def assigned(self, owned: list[str], generation: int, t0: int) -> None:
         self.assign += 1
         self.generation = generation

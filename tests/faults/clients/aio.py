@@ -166,7 +166,7 @@ async def consume(steering: Steering, name: str, group: str | None) -> None:
         try:
             got = await consumer.getmany(timeout_ms=200)
         except KafkaError as error:
-            recorder.write("trouble-reading", t0, err=repr(error))
+            reading.trouble(t0, repr(error))
             continue
         if reading.assign != assign:
             owned = consumer.assignment()

@@ -127,7 +127,7 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
         recs: dict[str, list[list[Any]]] = {}
         for m in consumer.consume(1000, timeout=0.2):
             if m.error() is not None:
-                recorder.write("trouble-reading", t0, err=str(m.error()))
+                reading.trouble(t0, str(m.error()))
                 if m.error().code() == KafkaError.NOT_COORDINATOR and group is not None:
                     # It will not ask for the committed offsets again (librdkafka's issue 5586).
                     consumer.unsubscribe()

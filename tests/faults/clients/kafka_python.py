@@ -129,7 +129,7 @@ def consume(steering: Steering, name: str, group: str | None) -> None:
         try:
             got = consumer.poll(timeout_ms=200)
         except KafkaError as error:
-            recorder.write("trouble-reading", t0, err=repr(error))
+            reading.trouble(t0, repr(error))
             continue
         reading.polled(
             t0,
