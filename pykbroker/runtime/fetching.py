@@ -264,8 +264,10 @@ def has_news(partition: Partition, entry: FetchEntry, isolation: int) -> bool:
         return True
     request = entry.request
     state = partition.state
-    bound = log.high_watermark if isolation == HIGH_WATERMARK else log.last_stable_offset
-    if request.fetch_offset != bound or not state.is_leader:
+    bound = log.high_watermark
+    if isolation != HIGH_WATERMARK and log.producers.first_unstable_offset is not None:
+        bound = log.last_stable_offset
+    if request.fetch_offset != bound or state.leader != state.node_id:
         return True
     epoch = request.current_leader_epoch
     if epoch != state.leader_epoch and epoch != NO_EPOCH:
