@@ -28,6 +28,8 @@ MEASURES: dict[str, Measure] = {
     "mb_per_s": Measure("throughput", "MB/s", True),
     "requests_per_s": Measure("requests", "/s", True),
     "cpu_s_per_gb": Measure("broker CPU per GB", "s", False),
+    "raw_mb_per_s": Measure("throughput to raw fetches", "MB/s", True),
+    "raw_cpu_s_per_gb": Measure("broker CPU per GB to raw fetches", "s", False),
     "cpu_ms_per_1000": Measure("broker CPU per 1,000 requests", "ms", False),
     "p50_ms": Measure("p50", "ms", False),
     "p99_ms": Measure("p99", "ms", False),

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from compat.bench.batches import payloads
 from compat.bench.case import Case
+from compat.bench.loads.requests import read_back
 from compat.bench.raw import BrokerError
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ def produce(subject: Subject, *, load: Load, acks: str) -> dict[str, float]:
 
 
 def consume(subject: Subject, *, load: Load) -> dict[str, float]:
+    """By the stock client, and then by raw requests. The client asks for nothing more for a second
+    once 100,000 records or 64 MB wait in its queue (fetch.queue.backoff.ms), so with small records
+    and with large ones its throughput is its own, whichever the broker."""
     producer = Producer(producer_settings(subject.bootstrap, load, "all"))
     with subject.topic() as topic:
         send(producer, topic.name, load.size, load.records)
@@ -99,7 +103,14 @@ def consume(subject: Subject, *, load: Load) -> dict[str, float]:
             begun = time.perf_counter()
             read(subject.bootstrap, topic.name, load.records)
             seconds = time.perf_counter() - begun
-    return by_record(load, seconds, cpu)
+        with subject.cpu() as raw_cpu:
+            begun = time.perf_counter()
+            read_back(topic, load.records)
+            raw_seconds = time.perf_counter() - begun
+    raw = by_record(load, raw_seconds, raw_cpu)
+    del raw["records_per_s"]
+    values = by_record(load, seconds, cpu)
+    return values | {f"raw_{name}": value for name, value in raw.items()}
 
 
 def read(bootstrap: str, topic: str, count: int) -> None:
