@@ -102,7 +102,10 @@ class LogFiles:
 
     def from_offset(self, offset: int) -> list[Segment]:
         """The segment that holds ``offset`` and those behind it."""
-        return self.segments[max(self.index_of(offset), 0) :]
+        segments = self.segments
+        if segments and segments[-1].base_offset <= offset:  # Nearly all reads are there.
+            return segments[-1:]
+        return segments[max(self.index_of(offset), 0) :]
 
     def delete(self, segments: Iterable[Segment], *, at_once: bool = False) -> None:
         """Files of segments that are not part of the log any more, in an order in which a crash
