@@ -82,6 +82,14 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
         or not reading.watched
     ):
         return _respond(ctx, context, reading)
+    found = {}
+    if reading.size:  # Batches are not cut to fill a limit: what did not fit counts none the less.
+        found = {
+            entry: partition.ready_bytes(entry, params.isolation, params.replica_id)
+            for partition, entry in reading.watched
+        }
+        if sum(found.values()) >= params.min_bytes:
+            return _respond(ctx, context, reading)
     return FetchWait(
         ctx.broker.clock,
         replicas.wakeups,
@@ -91,7 +99,7 @@ def fetch(request: FetchRequest, ctx: Context) -> FetchResponse | Deferral[Any]:
         replica_id=params.replica_id,
         isolation=params.isolation,
         watched=reading.watched,
-        found={a.entry: a.size for a in reading.answers if a.size} if reading.size else {},
+        found=found,
         answer=answer,
     ).deferral
 

@@ -349,6 +349,17 @@ class Partition:
         if consumers:
             self.has_crowd = consumers > 1
 
+    def ready_bytes(self, entry: FetchEntry, isolation: int, replica_id: NodeId) -> int:
+        """What lies there for a fetch, as far as it may read at once: more than it was given where
+        the next batch did not fit."""
+        log, request = self.log, entry.request
+        bound = self.visible_end(isolation)
+        if bound <= request.fetch_offset or self.is_held_back(replica_id):
+            return 0
+        size = _available(log, Watched(entry, *_position(log, request.fetch_offset)), bound)
+        limit = request.partition_max_bytes
+        return limit if size is None else min(size, limit)
+
     def visible_end(self, isolation: int) -> int:
         """How far a reader sees."""
         if isolation == HIGH_WATERMARK:

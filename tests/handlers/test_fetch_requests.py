@@ -207,6 +207,15 @@ def test_a_fetch_waits_for_enough(path: DataPath) -> None:
     assert len(found[0].records) == len(found[1].records) == SIZE
 
 
+def test_what_does_not_fit_is_not_waited_for(path: DataPath) -> None:
+    """Enough is there, though no whole number of batches is as much as may be read."""
+    for _ in range(3):
+        path.append(b"x" * 100)
+    limit = 2 * SIZE + 1
+    request = fetch(wanted(0, partition_max_bytes=limit), wait_ms=500, min_bytes=limit)
+    assert len(parts(path.answer(request, 12))[0].records) == 2 * SIZE
+
+
 def test_what_one_partition_has_counts_when_another_gets_more(path: DataPath) -> None:
     path.append(b"x" * 100)
     waiting = path.wait(fetch(wanted(0), wanted(1), wait_ms=500, min_bytes=2 * SIZE), 12)
