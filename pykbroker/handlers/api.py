@@ -81,6 +81,7 @@ class Context:
         "received_ms",
         "request_bytes",
         "timing",
+        "told_none",
     )
 
     def __init__(
@@ -109,6 +110,9 @@ class Context:
         """Another broker's request: no client quota counts it."""
         self.timing: RequestTiming | None = None
         """Where this one is timed."""
+        self.told_none = 0
+        """How many error codes are in the answer, where its handler knows that all are NONE; 0
+        where it has to be looked through."""
 
     def origin(self, api_version: int | None = None) -> Origin:
         """For a request to the controller on this client's behalf: its own, or one of another API

@@ -372,8 +372,11 @@ class ClientConnection:
             answered.passed_on()
             answered = self._table.requests.of(route.api_key, route.version, is_broker=True)
             answered.left -= 1
-        note = answered.note
-        note(response, answered)
+        if context.told_none:
+            answered.told_none += context.told_none
+        else:
+            note = answered.note
+            note(response, answered)
         try:
             write = route.write
             buffers = write(response, context.correlation_id)

@@ -28,6 +28,7 @@ from wire.messages.fetch import (
     LeaderIdAndEpoch,
     NodeEndpoint,
 )
+from wire.schema import maker
 
 if TYPE_CHECKING:
     from pykbroker.runtime.waiters import Deferral
@@ -41,6 +42,8 @@ _MOVED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 LEADERS_FROM_VERSION = 16
 """Older ones have a place for the leader's id but none for its address, and whoever follows the id
 may not know the broker: kafka-python 3.0 then fetches nothing from that one for ever."""
+_new_response = maker(FetchResponse)
+_new_topic = maker(FetchableTopicResponse)
 RACK_AWARE = "RackAwareReplicaSelector"
 
 
@@ -185,26 +188,33 @@ def _respond(ctx: Context, context: FetchContext, reading: Reading) -> FetchResp
                 error_code=error, session_id=session_id, throttle_time_ms=throttle_ms
             )
     error, session_id, told = context.finish(answers, ctx.broker.clock.monotonic_ms())
-    response = FetchResponse(error_code=error, session_id=session_id)
+    response = _new_response(
+        error_code=error, session_id=session_id, responses=[], node_endpoints=[]
+    )
+    has_errors = error is not ErrorCode.NONE
     if ctx.is_exempt:
         replicas.replicated_out(reading)
     topic: FetchableTopicResponse | None = None
     key: TopicKey | None = None
     for answer in told:
         entry, data = answer.entry, answer.data
-        if data.error_code in _MOVED and version >= LEADERS_FROM_VERSION:
-            _point_to_leader(ctx, response, entry, data)
+        if data.error_code:
+            has_errors = True
+            if data.error_code in _MOVED and version >= LEADERS_FROM_VERSION:
+                _point_to_leader(ctx, response, entry, data)
         if answer.size and not ctx.is_exempt:
             traffic.known(entry.topic).bytes_out += answer.size
         if topic is None or entry.key != key:
             key = entry.key
-            topic = FetchableTopicResponse(partitions=[])
+            topic = _new_topic(partitions=[])
             if isinstance(key, bytes):
                 topic.topic_id = key
             else:
                 topic.topic = key
             response.responses.append(topic)
         topic.partitions.append(data)
+    if not has_errors:
+        ctx.told_none = 1 + len(told)
     return response
 
 

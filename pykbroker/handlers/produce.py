@@ -139,6 +139,8 @@ def produce(
         return None
     if append.waits:
         return _wait(append)
+    if not append.has_errors and len(responses) == 1:
+        ctx.told_none = len(responses[0].partition_responses)
     return append.response
 
 

@@ -93,9 +93,9 @@ class Answered:
         "_random",
         "_refused",
         "_stride",
-        "_told_none",
         "left",
         "note",
+        "told_none",
     )
 
     def __init__(self, api_key: int) -> None:
@@ -104,7 +104,8 @@ class Answered:
         With each request it is one less, and with that the request is counted."""
         self._counted_to = 0
         """How many there will be when none is left."""
-        self._told_none = 0
+        self.told_none = 0
+        """How often a response told NONE; it may tell many."""
         self._refused: dict[int, int] = {}
         self.note = _note(API_BY_KEY[api_key].response)
         """Call it with a response and with this: it counts the codes."""
@@ -119,8 +120,8 @@ class Answered:
 
     @property
     def errors(self) -> dict[int, int]:
-        """How often each code was told, NONE included: a response may tell many."""
-        return {0: self._told_none, **self._refused} if self._told_none else self._refused
+        """How often each code was told, NONE included."""
+        return {0: self.told_none, **self._refused} if self.told_none else self._refused
 
     def passed_on(self) -> None:
         """One that was counted here counts elsewhere."""
@@ -164,7 +165,7 @@ def _note(cls: type[Response]) -> Note:
     made = _notes.get(cls)
     if made is None:
         lines = _lines(cls, "part", "")
-        body = ["none = 0", *lines, "to._told_none += none"] if lines else ["pass"]
+        body = ["none = 0", *lines, "to.told_none += none"] if lines else ["pass"]
         scope: dict[str, Any] = {}
         exec("\n    ".join(["def note(part, to):", *body]), scope)
         made = _notes[cls] = scope["note"]

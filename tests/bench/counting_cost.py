@@ -56,8 +56,11 @@ COUNTING: dict[str, Sequence[str]] = {
         "            answered = self._table.requests.of("
         "route.api_key, route.version, is_broker=True)\n"
         "            answered.left -= 1\n"
-        "        note = answered.note\n"
-        "        note(response, answered)",
+        "        if context.told_none:\n"
+        "            answered.told_none += context.told_none\n"
+        "        else:\n"
+        "            note = answered.note\n"
+        "            note(response, answered)",
     ),
     "pykbroker.runtime.partition": (
         "traffic.produces += 1",
