@@ -88,12 +88,12 @@ def fetch_all(topic: str, count: int) -> bytes:
 
 def await_served(connection: Connection, topic: str, count: int) -> None:
     """A broker may tell who leads a partition before it leads it: until then it refuses what it
-    is asked, and that is quickly done."""
+    is asked, and that is quickly done. (Tansu leaves out partitions that have nothing.)"""
     deadline = time.monotonic() + PATIENCE_SECONDS
     request = fetch_all(topic, count)
     while time.monotonic() < deadline:
         answered = parts(decode(FetchResponse, bytes(connection.ask(request))))
-        if len(answered) == count and not any(p.error_code.value for p in answered):
+        if not any(part.error_code.value for part in answered):
             return
         time.sleep(POLL_SECONDS)
     raise BrokerError(f"topic {topic} is not served after {PATIENCE_SECONDS:.0f} s")
