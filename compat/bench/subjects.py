@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
+from kio.schema.errors import ErrorCode
+from kio.schema.fetch.v12.response import FetchResponse
 
 from compat.bench.processes import ProcessTree
 from compat.bench.raw import (
     BrokerError,
     Connection,
     create_topic,
+    decode,
     delete_topic,
+    fetch_request,
     metadata,
 )
 
@@ -70,7 +74,9 @@ class Subject:
         name = f"bench-{time.time_ns():x}-{next(names)}"
         with self.connect() as connection:
             create_topic(connection, name, partitions, replicas)
-            yield Topic(name, await_leaders(connection, name, partitions, replicas))
+            leaders = await_leaders(connection, name, partitions, replicas)
+            await_served(name, leaders)
+            yield Topic(name, leaders)
             delete_topic(connection, name)
 
     @contextlib.contextmanager
@@ -102,6 +108,25 @@ def await_leaders(
             return found
         time.sleep(POLL_SECONDS)
     raise BrokerError(f"topic {topic} has no leaders after {PATIENCE_SECONDS:.0f} s")
+
+
+def await_served(topic: str, leaders: dict[int, tuple[str, int]]) -> None:
+    """A broker may tell who leads a partition before that one leads it: until then it is refused
+    what it is asked, and that is quickly done. (Tansu leaves out partitions that have nothing.)"""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for where in dict.fromkeys(leaders.values()):
+        led = [partition for partition, leader in leaders.items() if leader == where]
+        request = fetch_request(topic, led, 0, max_wait_ms=0, min_bytes=0)
+        with Connection(*where) as connection:
+            while has_refusals(decode(FetchResponse, bytes(connection.ask(request)))):
+                if time.monotonic() > deadline:
+                    raise BrokerError(f"topic {topic} is not served after {PATIENCE_SECONDS:.0f} s")
+                time.sleep(POLL_SECONDS)
+
+
+def has_refusals(response: FetchResponse) -> bool:
+    answered = (part for topic in response.responses for part in topic.partitions)
+    return any(part.error_code is not ErrorCode.none for part in answered)
 
 
 @contextlib.contextmanager

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 COUNTS = (1, 10, 100, 1000)
 QUICK_COUNTS = (1, 100)
 RECORD = 100
-PATIENCE_SECONDS = 120.0
-POLL_SECONDS = 0.001
 REPEATS = 20
 ENTRIES = 20_000
 """Partitions named by all requests of one load together, at least."""
@@ -50,7 +48,6 @@ def create(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     before = subject.processes.resident_mb() if subject.processes else 0.0
     begun = time.perf_counter()
     with subject.cpu() as cpu, subject.topic(count) as topic, topic.connect() as connection:
-        await_served(connection, topic.name, count)
         seconds = time.perf_counter() - begun
         values = {"create_ms": seconds * 1000}
         answer = connection.ask(produce_to_all(topic.name, count))
@@ -65,7 +62,6 @@ def create(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
 def produce(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     """One request with a record for each partition."""
     with subject.topic(count) as topic, topic.connect() as connection:
-        await_served(connection, topic.name, count)
         request = produce_to_all(topic.name, count)
         return asked(subject, connection, request, repeats, ProduceResponse)
 
@@ -73,7 +69,6 @@ def produce(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
 def fetch(subject: Subject, *, count: int, repeats: int) -> dict[str, float]:
     """One request that names every partition; none has anything, and it does not wait."""
     with subject.topic(count) as topic, topic.connect() as connection:
-        await_served(connection, topic.name, count)
         return asked(subject, connection, fetch_all(topic.name, count), repeats, FetchResponse)
 
 
@@ -84,19 +79,6 @@ def produce_to_all(topic: str, count: int) -> bytes:
 
 def fetch_all(topic: str, count: int) -> bytes:
     return fetch_request(topic, list(range(count)), 0, max_wait_ms=0, min_bytes=0)
-
-
-def await_served(connection: Connection, topic: str, count: int) -> None:
-    """A broker may tell who leads a partition before it leads it: until then it refuses what it
-    is asked, and that is quickly done. (Tansu leaves out partitions that have nothing.)"""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    request = fetch_all(topic, count)
-    while time.monotonic() < deadline:
-        answered = parts(decode(FetchResponse, bytes(connection.ask(request))))
-        if not any(part.error_code.value for part in answered):
-            return
-        time.sleep(POLL_SECONDS)
-    raise BrokerError(f"topic {topic} is not served after {PATIENCE_SECONDS:.0f} s")
 
 
 def parts(response: Any) -> list[Any]:
