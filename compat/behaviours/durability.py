@@ -12,8 +12,11 @@ from compat.suite import behaviour, holds, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from compat.case import Case
+    from compat.client import Producer
+    from compat.driver import Json
 
 SAFE: dict[str, Any] = {"min_insync_replicas": 2, "unclean_leader_election_enable": "false"}
 HASTY = {"retries": 0, "request_timeout_ms": 5000, "delivery_timeout_ms": 8000}
@@ -58,6 +61,14 @@ def values_in(case: Case, topic: str) -> list[bytes | None]:
     return [r.value for r in case.reader(topic).take(end - start)]
 
 
+def begin_filling(case: Case, producer: Producer, topic: str, prefix: str) -> Future[Json]:
+    """Three thousand records to partition 0; returns once the first of them are there."""
+    before = case.setup.end_offset(topic, 0)
+    sending = producer.begin_fill(topic, 3000, size=100, partition=0, prefix=prefix)
+    case.wait_for(lambda: case.setup.end_offset(topic, 0) > before, "the first of many")
+    return sending
+
+
 @strike(
     "acks=all: the record will not be lost as long as at least one in-sync replica remains alive.",
     needs="produce read",
@@ -67,8 +78,7 @@ def acks_all_survives_the_leader(case: Case) -> None:
     wait_until_in_sync(case, topic)
     producer = case.producer(acks=-1)
     producer.put(topic, b"first", partition=0)
-    sending = producer.begin_fill(topic, 3000, size=100, partition=0, prefix="all")
-    case.wait_for(lambda: case.setup.end_offset(topic, 0) > 1, "the first of many")
+    sending = begin_filling(case, producer, topic, "all")
     leader = leader_of(case, topic)
     case.control.kill(leader)
     done = sending.result(2 * PATIENCE_MS / 1000)["result"]
@@ -174,8 +184,7 @@ def clean_stop_of_the_leader(case: Case) -> None:
     topic = case.topic(replication=3, **SAFE)
     wait_until_in_sync(case, topic)
     producer = case.producer(acks=-1)
-    sending = producer.begin_fill(topic, 3000, size=100, partition=0, prefix="stop")
-    time.sleep(0.2)
+    sending = begin_filling(case, producer, topic, "stop")
     leader = leader_of(case, topic)
     case.control.stop(leader)
     done = sending.result(2 * PATIENCE_MS / 1000)["result"]
