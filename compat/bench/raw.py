@@ -18,6 +18,7 @@ from kio.schema.delete_topics.v4.request import DeleteTopicsRequest
 from kio.schema.delete_topics.v4.response import DeleteTopicsResponse
 from kio.schema.errors import ErrorCode
 from kio.schema.fetch.v12 import request as fetch_v12
+from kio.schema.fetch.v12.response import FetchResponse
 from kio.schema.metadata.v9 import request as metadata_v9
 from kio.schema.metadata.v9.response import MetadataResponse
 from kio.schema.produce.v9 import request as produce_v9
@@ -64,6 +65,13 @@ def decode(response_type: Any, body: bytes) -> Any:
     _, size = entity_reader(response_type.__header_schema__)(body, 0)
     response, _ = entity_reader(response_type)(body, size)
     return response
+
+
+def parts(response: Any) -> list[Any]:
+    """The answer for each partition of a Fetch or Produce response."""
+    if isinstance(response, FetchResponse):
+        return [part for topic in response.responses for part in topic.partitions]
+    return [part for topic in response.responses for part in topic.partition_responses]
 
 
 class Connection:

@@ -23,6 +23,7 @@ from compat.bench.raw import (
     delete_topic,
     fetch_request,
     metadata,
+    parts,
 )
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def await_served(topic: str, leaders: dict[int, tuple[str, int]]) -> None:
 
 
 def has_refusals(response: FetchResponse) -> bool:
-    answered = (part for topic in response.responses for part in topic.partitions)
-    return any(part.error_code is not ErrorCode.none for part in answered)
+    return any(part.error_code is not ErrorCode.none for part in parts(response))
 
 
 @contextlib.contextmanager

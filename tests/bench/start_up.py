@@ -74,10 +74,11 @@ def one_start(arguments: list[str], rest_seconds: float) -> Start:
     return Start((first - begun) * 1000, (second - first) * 1000, rest / 1e6)
 
 
-def report(name: str, starts: list[Start]) -> None:
-    def figure(values: list[float]) -> str:
-        return f"{statistics.median(values):7.1f} ({min(values):.1f} to {max(values):.1f})"
+def figure(values: list[float]) -> str:
+    return f"{statistics.median(values):7.1f} ({min(values):.1f} to {max(values):.1f})"
 
+
+def report(name: str, starts: list[Start]) -> None:
     print(
         f"{name:18} first answer ms {figure([s.first_ms for s in starts])}   "
         f"second ms {figure([s.second_ms for s in starts])}   "

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from typing import NamedTuple
+
+from tests.bench.start_up import figure
 
 WAYS = {
     "in the process, 1 broker": "Broker()",
@@ -48,10 +49,6 @@ def one_start(way: str) -> Start:
         [sys.executable, "-c", ONE_START.format(way=way)], check=True, capture_output=True
     ).stdout
     return Start(*json.loads(output.splitlines()[-1]))
-
-
-def figure(values: list[float]) -> str:
-    return f"{statistics.median(values):6.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def main() -> None:

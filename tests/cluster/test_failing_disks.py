@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tests.support.brokers_in_process import agree, brokers_in_process
+from tests.support.brokers_in_process import Cluster, agree, brokers_in_process
 from tests.support.faulty_disk import FaultyDisk
 from wire.errors import ErrorCode
 
@@ -14,13 +14,19 @@ pytestmark = pytest.mark.anyio
 ALL = (1, 2, 3)
 
 
+async def three_brokers(cluster: Cluster) -> dict[int, FaultyDisk]:
+    """With one record in all three; their disks."""
+    disks = {node: FaultyDisk() for node in ALL}
+    cluster.disks.update(disks)
+    await cluster.start(*ALL)
+    await cluster.create()
+    await cluster.produce_for_sure(b"before")
+    return disks
+
+
 async def test_others_lead_what_a_broker_without_a_log_directory_led():
     async with brokers_in_process(min_insync_replicas="2") as cluster:
-        disks = {node: FaultyDisk() for node in ALL}
-        cluster.disks.update(disks)
-        await cluster.start(*ALL)
-        await cluster.create()
-        await cluster.produce_for_sure(b"before")
+        disks = await three_brokers(cluster)
         first = cluster.leader()
         others = [node for node in ALL if node != first]
         disks[first].refusals["append"] = errno.EIO
@@ -45,11 +51,7 @@ async def test_others_lead_what_a_broker_without_a_log_directory_led():
 
 async def test_a_follower_without_a_log_directory_halts_and_leaves_the_isr():
     async with brokers_in_process(min_insync_replicas="2") as cluster:
-        disks = {node: FaultyDisk() for node in ALL}
-        cluster.disks.update(disks)
-        await cluster.start(*ALL)
-        await cluster.create()
-        await cluster.produce_for_sure(b"before")
+        disks = await three_brokers(cluster)
         first = cluster.leader()
         follower = next(node for node in ALL if node != first)
         disks[follower].refusals["append"] = errno.EIO

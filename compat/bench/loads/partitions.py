@@ -12,7 +12,7 @@ from kio.schema.produce.v9.response import ProduceResponse
 
 from compat.bench.batches import batch
 from compat.bench.case import Case
-from compat.bench.raw import BrokerError, decode, fetch_request, produce_request
+from compat.bench.raw import BrokerError, decode, fetch_request, parts, produce_request
 
 if TYPE_CHECKING:
     from typing import Any
@@ -79,13 +79,6 @@ def produce_to_all(topic: str, count: int) -> bytes:
 
 def fetch_all(topic: str, count: int) -> bytes:
     return fetch_request(topic, list(range(count)), 0, max_wait_ms=0, min_bytes=0)
-
-
-def parts(response: Any) -> list[Any]:
-    """The answer for each partition of a Fetch or Produce response."""
-    if isinstance(response, FetchResponse):
-        return [part for topic in response.responses for part in topic.partitions]
-    return [part for topic in response.responses for part in topic.partition_responses]
 
 
 def check(answered: list[Any]) -> None:
